@@ -1,0 +1,79 @@
+"""The one shape of a check's result, whatever tool ran the check; either interpreter."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any
+
+
+class Severity(str, Enum):
+    """How much a failing check matters; the names are Great Expectations'."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class Status(str, Enum):
+    """What became of a check. ``ERROR``: it could not be evaluated, which counts as a failure."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One check on one partition of one dataset.
+
+    Attributes:
+        tool: ``dbt``, ``gx``, ``tfdv``, ``tfma`` or ``tfx``.
+        dataset: Table, feature group or model that was checked.
+        partition_key: For example ``2013-01``; None where the whole dataset was checked.
+        check: The check's name in its own tool, for example ``expect_column_max_to_be_between``.
+        column: The column (dbt, GX) or feature (TFDV) or slice (TFMA); None for a whole table.
+        severity: What a failure means to the chain.
+        status: Passed, failed or could not be evaluated.
+        message: One plain sentence, readable with no other context.
+        observed: The value that was found; JSON-safe.
+        expected: The value or bounds that were wanted; JSON-safe.
+        failed_rows: Rows that failed; None where the check is not about rows.
+        total_rows: Rows that were looked at.
+        sample: A few failing rows, each a mapping of column to JSON-safe value, keys included.
+    """
+
+    tool: str
+    dataset: str
+    partition_key: str | None
+    check: str
+    column: str | None
+    severity: Severity
+    status: Status
+    message: str
+    observed: Any = None
+    expected: Any = None
+    failed_rows: int | None = None
+    total_rows: int | None = None
+    sample: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        return self.status is Status.PASSED
+
+    def to_json(self) -> dict[str, Any]:
+        document = asdict(self)
+        document["severity"] = self.severity.value
+        document["status"] = self.status.value
+        document["sample"] = [dict(row) for row in self.sample]
+        return document
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "CheckResult":
+        return cls(
+            **{
+                **document,
+                "severity": Severity(document["severity"]),
+                "status": Status(document["status"]),
+                "sample": tuple(document.get("sample") or ()),
+            }
+        )

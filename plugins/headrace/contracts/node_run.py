@@ -1,0 +1,94 @@
+"""One run of one TFX node: the request, and the outcome that the worker writes; either interpreter."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headrace.contracts.check_result import CheckResult
+from headrace.contracts.files import ContractError, read_json, write_json
+
+REQUEST_FILE = "request.json"
+OUTCOME_FILE = "outcome.json"
+
+
+@dataclass(frozen=True)
+class NodeRequest:
+    """What the TFX interpreter is asked to do.
+
+    Attributes:
+        pipeline: Name of the pipeline.
+        node: Id of the node.
+        compiled_dir: Folder that holds the IR and the nodes file.
+        pipelines_dir: Folder of the user's pipelines; goes onto ``sys.path``.
+        run_id: The pipeline run id; Airflow's run id as it is.
+        parameters: Values of runtime parameters, by name.
+    """
+
+    pipeline: str
+    node: str
+    compiled_dir: str
+    pipelines_dir: str
+    run_id: str
+    parameters: Mapping[str, Any]
+
+    def write(self, folder: Path) -> None:
+        write_json(folder / REQUEST_FILE, asdict(self))
+
+    @classmethod
+    def load(cls, folder: Path) -> "NodeRequest":
+        document = read_json(folder / REQUEST_FILE)
+        document.pop("contract_version")
+        try:
+            return cls(**document)
+        except TypeError as error:
+            raise ContractError(f"{folder / REQUEST_FILE} is not a node request: {error}") from error
+
+
+@dataclass(frozen=True)
+class NodeOutcome:
+    """What became of one node run; ``state`` is MLMD's last known state of the execution.
+
+    Attributes:
+        node: Id of the node.
+        state: ``COMPLETE``, ``CACHED``, ``FAILED``, ``CANCELED``, or ``UNRESOLVED`` (its inputs could not be resolved).
+        execution_id: MLMD execution id; None when no execution was made.
+        seconds: Wall time of the node itself, imports excluded.
+        outputs: By output key, the artifacts: ``{"uri": …, "type": …, "properties": {…}}``.
+        checks: Results of a node that checks something (ExampleValidator, Evaluator, an infra check).
+        blessed: Whether a model was blessed by this node; None where the node blesses nothing.
+        metrics: Evaluator only: ``{"overall": {name: value}, "baseline": {name: value} | None,
+            "slices": [{"slice": {feature: value}, "metrics": {name: value}}]}``.
+        pushed_to: Folder or address of the pushed model; None where nothing was pushed.
+        error: Why it failed, in plain words; None where it did not.
+    """
+
+    node: str
+    state: str
+    execution_id: int | None = None
+    seconds: float = 0.0
+    outputs: Mapping[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    checks: tuple[CheckResult, ...] = ()
+    blessed: bool | None = None
+    metrics: Mapping[str, Any] | None = None
+    pushed_to: str | None = None
+    error: str | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        return self.state in ("COMPLETE", "CACHED")
+
+    def write(self, folder: Path) -> None:
+        document = asdict(self)
+        document["checks"] = [check.to_json() for check in self.checks]
+        write_json(folder / OUTCOME_FILE, document)
+
+    @classmethod
+    def load(cls, folder: Path) -> "NodeOutcome":
+        document = read_json(folder / OUTCOME_FILE)
+        document.pop("contract_version")
+        try:
+            checks = tuple(CheckResult.from_json(check) for check in document.pop("checks"))
+            return cls(**document, checks=checks)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ContractError(f"{folder / OUTCOME_FILE} is not a node outcome: {error}") from error

@@ -1,0 +1,69 @@
+"""A compiled TFX pipeline: the IR, and beside it the small JSON from which a DAG is built; either interpreter."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from headrace.contracts.files import ContractError, fingerprint_files, read_json, write_json
+
+NODES_FILE = "nodes.json"
+IR_FILE = "pipeline.pbtxt"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node of a pipeline.
+
+    Attributes:
+        id: The TFX node id, for example ``Trainer``.
+        type: The TFX node type, for example ``tfx.components.trainer.component.Trainer``.
+        upstream: Ids of the nodes that must have succeeded before this one.
+    """
+
+    id: str
+    type: str
+    upstream: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CompiledPipeline:
+    """What ``headrace compile`` wrote for one pipeline.
+
+    Attributes:
+        name: The folder's name under ``tfx_pipelines/``.
+        nodes: In a topological order.
+        parameters: Names of the pipeline's runtime parameters, and their defaults (None: no default).
+        sources: SHA-256 of each file that was read to compile it, by name relative to ``tfx_pipelines/``.
+        metadata: What the pipeline says of itself: ``owner``, ``description``, …
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    parameters: Mapping[str, Any]
+    sources: Mapping[str, str]
+    metadata: Mapping[str, Any]
+
+    def write(self, folder: Path) -> None:
+        write_json(folder / NODES_FILE, {"pipeline": asdict(self)})
+
+    @classmethod
+    def load(cls, folder: Path) -> "CompiledPipeline":
+        """Load what was compiled into ``folder``.
+
+        Raises:
+            ContractError: Nothing was compiled there, or by another version.
+        """
+        document = read_json(folder / NODES_FILE)["pipeline"]
+        try:
+            nodes = tuple(
+                Node(id=node["id"], type=node["type"], upstream=tuple(node["upstream"])) for node in document["nodes"]
+            )
+            return cls(**{**document, "nodes": nodes})
+        except (KeyError, TypeError) as error:
+            raise ContractError(f"{folder / NODES_FILE} is not a compiled pipeline: {error}") from error
+
+    def changed_sources(self, pipelines_dir: Path) -> list[str]:
+        """Return the names of the files that differ from those that were compiled."""
+        now = fingerprint_files(pipelines_dir, self.sources)
+        return [name for name, digest in self.sources.items() if now[name] != digest]

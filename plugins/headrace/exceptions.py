@@ -1,0 +1,94 @@
+"""Every error that Headrace raises, as one tree; either interpreter.
+
+HeadraceError
+├── ConfigurationError          something is not set up; do it and try again
+│   └── StaleCompileError       a pipeline's sources changed since ``headrace compile``
+├── InvalidPartitionKeyError    not a key of this dataset's partitions
+├── LandingError                a landed file is missing, malformed or lacks a column
+├── WarehouseLockedError        another process holds the warehouse file (retryable)
+├── CheckFailedError            checks on a partition failed: it must not go on
+│   └── NoResultsError          nothing was checked, which is a failure
+├── DbtRunError                 dbt failed to run or a node of it failed
+├── ModelNotBlessedError        a model was evaluated and refused
+└── WorkerError                 a TFX node failed (retryable)
+    └── WorkerCrashedError      its process died without a result (retryable)
+
+Every error is picklable, and says by ``retryable`` whether trying again can help.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class HeadraceError(Exception):
+    """Root of the tree.
+
+    Args:
+        message: What was wrong, where, and what to do about it.
+        attrs: JSON-safe facts about it, for logs and machines.
+    """
+
+    retryable = False
+
+    def __init__(self, message: str, **attrs: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self._attrs = attrs
+
+    def attrs(self) -> Mapping[str, Any]:
+        return {"error": type(self).__name__, "retryable": self.retryable, **self._attrs}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, self._attrs)
+
+
+def _rebuild(cls: type[HeadraceError], message: str, attrs: Mapping[str, Any]) -> HeadraceError:
+    return cls(message, **attrs)
+
+
+class ConfigurationError(HeadraceError):
+    """Something is not set up."""
+
+
+class StaleCompileError(ConfigurationError):
+    """A pipeline's sources changed since it was compiled."""
+
+
+class InvalidPartitionKeyError(HeadraceError):
+    """Not a key of this dataset's partitions."""
+
+
+class LandingError(HeadraceError):
+    """A landed file is missing, malformed or lacks a column."""
+
+
+class WarehouseLockedError(HeadraceError):
+    """Another process holds the warehouse file."""
+
+    retryable = True
+
+
+class CheckFailedError(HeadraceError):
+    """Checks on a partition failed: it must not go on."""
+
+
+class NoResultsError(CheckFailedError):
+    """Nothing was checked, which is a failure."""
+
+
+class DbtRunError(HeadraceError):
+    """dbt failed to run or a node of it failed."""
+
+
+class ModelNotBlessedError(HeadraceError):
+    """A model was evaluated and refused."""
+
+
+class WorkerError(HeadraceError):
+    """A TFX node failed."""
+
+    retryable = True
+
+
+class WorkerCrashedError(WorkerError):
+    """A TFX node's process died without a result."""
