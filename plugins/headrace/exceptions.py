@@ -5,6 +5,7 @@ HeadraceError
 │   └── StaleCompileError       a pipeline's sources changed since ``headrace compile``
 ├── InvalidPartitionKeyError    not a key of this dataset's partitions
 ├── LandingError                a landed file is missing, malformed or lacks a column
+├── PublishingError             a partition could not be written whole, for example for a full disk (retryable)
 ├── WarehouseLockedError        another process holds the warehouse file (retryable)
 ├── CheckFailedError            checks on a partition failed: it must not go on
 │   └── NoResultsError          nothing was checked, which is a failure
@@ -60,6 +61,12 @@ class InvalidPartitionKeyError(HeadraceError):
 
 class LandingError(HeadraceError):
     """A landed file is missing, malformed or lacks a column."""
+
+
+class PublishingError(HeadraceError):
+    """A partition could not be written whole; what was published before is untouched."""
+
+    retryable = True
 
 
 class WarehouseLockedError(HeadraceError):

@@ -1,0 +1,1 @@
+"""Pure decisions about data quality: verdicts, partition keys, identifiers; either interpreter."""
