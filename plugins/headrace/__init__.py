@@ -1,6 +1,34 @@
 """Headrace: one Airflow scheduler from landed data to a served model.
 
-Importing this package imports nothing else. Either interpreter may do it.
+Importing this package imports nothing else, so either interpreter may do it. The building blocks of a DAG are found
+here when they are asked for::
+
+    from headrace import DbtTransform, LandPartition, PublishPartition, QualityGate, TfxPipeline
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headrace.airflow.operators.landing import LandPartition
+    from headrace.airflow.operators.publishing import PublishPartition
+    from headrace.airflow.operators.quality_gate import QualityGate
+    from headrace.airflow.task_groups.dbt_transform import DbtTransform
+    from headrace.airflow.task_groups.tfx_pipeline import TfxPipeline
+
 __version__ = "0.1.0"
+__all__ = ["DbtTransform", "LandPartition", "PublishPartition", "QualityGate", "TfxPipeline"]
+
+_HOMES = {
+    "DbtTransform": "headrace.airflow.task_groups.dbt_transform",
+    "LandPartition": "headrace.airflow.operators.landing",
+    "PublishPartition": "headrace.airflow.operators.publishing",
+    "QualityGate": "headrace.airflow.operators.quality_gate",
+    "TfxPipeline": "headrace.airflow.task_groups.tfx_pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'headrace' has no attribute {name!r}")

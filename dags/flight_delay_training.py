@@ -1,0 +1,16 @@
+"""From each new month of features to a pushed model, one task a TFX node; started by the published partition."""
+
+from airflow.sdk import DAG, Asset, PartitionedAssetTimetable
+
+from headrace import TfxPipeline
+
+with DAG(
+    "flight_delay_training",
+    description="Train, evaluate and push the flight_delay model on the window that ends with the new month",
+    schedule=PartitionedAssetTimetable(assets=Asset("flight_features")),
+    catchup=False,
+    max_active_runs=1,
+    tags=["headrace", "mlops"],
+    doc_md=__doc__,
+):
+    TfxPipeline("flight_delay")

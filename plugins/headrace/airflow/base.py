@@ -1,0 +1,67 @@
+"""What every Headrace operator shares: its project, its partition, its folder of results; orchestration interpreter."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import BaseOperator, Context
+
+from headrace.airflow.errors import as_airflow_errors
+from headrace.contracts.check_result import CheckResult
+from headrace.contracts.files import write_json
+from headrace.exceptions import InvalidPartitionKeyError
+from headrace.settings import Settings, load_settings
+
+WAREHOUSE_POOL = "headrace_warehouse"
+TFX_POOL = "headrace_tfx"
+CHECKS_FILE = "checks.json"
+
+
+class HeadraceOperator(BaseOperator):
+    """An operator on one partition of one project.
+
+    Args:
+        project_dir: The project's folder; None: the configured one (see :func:`headrace.settings.load_settings`).
+        partition_key: Templated; the partition of the DAG run by default.
+    """
+
+    template_fields = ("partition_key",)
+
+    def __init__(
+        self,
+        *,
+        project_dir: str | Path | None = None,
+        partition_key: str = "{{ partition_key or '' }}",
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("retries", 2)
+        kwargs.setdefault("retry_delay", timedelta(seconds=15))
+        super().__init__(**kwargs)
+        self.project_dir = str(project_dir) if project_dir is not None else None
+        self.partition_key = partition_key
+
+    def execute(self, context: Context) -> Any:
+        with as_airflow_errors():
+            if not self.partition_key:
+                raise InvalidPartitionKeyError(
+                    f"The DAG run {context['run_id']} has no partition key: trigger {self.dag_id} with one, for "
+                    f"example 'headrace run {self.dag_id} --partition 2013-01'."
+                )
+            return self.run_partition(load_settings(self.project_dir), context)
+
+    def run_partition(self, settings: Settings, context: Context) -> Any:
+        """Do the operator's work; errors are Headrace's own."""
+        raise NotImplementedError
+
+    def task_folder(self, settings: Settings, context: Context) -> Path:
+        folder = settings.task_folder(self.dag_id, context["run_id"], self.task_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def record_checks(self, settings: Settings, context: Context, checks: Iterable[CheckResult]) -> None:
+        """Leave the results where the report, and later the ledger, finds them: before the task can fail by them."""
+        write_json(
+            self.task_folder(settings, context) / CHECKS_FILE,
+            {"partition_key": self.partition_key, "checks": [check.to_json() for check in checks]},
+        )

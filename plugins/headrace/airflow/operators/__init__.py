@@ -1,0 +1,1 @@
+"""Operators, one system a module."""

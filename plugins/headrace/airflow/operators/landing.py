@@ -1,0 +1,38 @@
+"""Land one partition's files in the warehouse; orchestration interpreter."""
+
+from dataclasses import asdict
+from typing import Any
+
+from airflow.sdk import Context
+
+from headrace.airflow.base import WAREHOUSE_POOL, HeadraceOperator
+from headrace.contracts.files import write_json
+from headrace.settings import Settings
+
+LANDED_FILE = "landed.json"
+
+
+class LandPartition(HeadraceOperator):
+    """Replace one partition of every dbt source that says by ``meta.landing`` where its file lands.
+
+    All tables or none: a malformed row, a missing column or a missing file leaves the warehouse as it was.
+    Landing a partition again replaces it.
+    """
+
+    ui_color = "#d6eaf8"
+
+    def __init__(self, *, task_id: str = "land", pool: str = WAREHOUSE_POOL, **kwargs: Any) -> None:
+        super().__init__(task_id=task_id, pool=pool, **kwargs)
+
+    def run_partition(self, settings: Settings, context: Context) -> list[dict[str, Any]]:
+        from headrace.dbt.profiles import load_warehouse_path
+        from headrace.warehouse.landing import land_partition, load_landing_tables
+
+        tables = load_landing_tables(settings.dbt_manifest)
+        warehouse = load_warehouse_path(settings.dbt_project_dir)
+        landed = land_partition(warehouse, settings.landing_dir, tables, self.partition_key)
+        document = [asdict(table) for table in landed]
+        write_json(self.task_folder(settings, context) / LANDED_FILE, {"tables": document})
+        for table in landed:
+            self.log.info("%s", table)
+        return document

@@ -1,0 +1,61 @@
+"""Publish one partition of a table to the pipelines that train on it; orchestration interpreter."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from airflow.sdk import Asset, Context
+
+from headrace.airflow.base import WAREHOUSE_POOL, HeadraceOperator
+from headrace.contracts.files import write_json
+from headrace.settings import Settings
+
+PUBLISHED_FILE = "published.json"
+
+
+class PublishPartition(HeadraceOperator):
+    """Write one partition of a table as ``features/<asset>/<partition key>.parquet`` and announce it.
+
+    The file appears whole or not at all, and stays untouched when its content has not changed. Then the asset gets
+    an event with the partition key, which starts every DAG that is scheduled on the asset's partitions.
+
+    Args:
+        relation: Table to publish, for example ``marts.flight_features``.
+        asset: The asset whose partition this is; its name is the folder's name.
+        order_by: Columns that order the rows; None: every column.
+    """
+
+    ui_color = "#fdebd0"
+
+    def __init__(
+        self,
+        relation: str,
+        asset: Asset,
+        *,
+        order_by: Sequence[str] | None = None,
+        task_id: str = "publish",
+        pool: str = WAREHOUSE_POOL,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(task_id=task_id, pool=pool, outlets=[asset], **kwargs)
+        self.relation = relation
+        self.asset = asset
+        self.order_by = order_by
+
+    def run_partition(self, settings: Settings, context: Context) -> dict[str, Any]:
+        from headrace.dbt.profiles import load_warehouse_path
+        from headrace.warehouse.publishing import publish_partition
+
+        published = publish_partition(
+            load_warehouse_path(settings.dbt_project_dir),
+            self.relation,
+            self.partition_key,
+            settings.features_dir / self.asset.name,
+        )
+        document = {key: str(value) if key == "path" else value for key, value in asdict(published).items()}
+        write_json(self.task_folder(settings, context) / PUBLISHED_FILE, document)
+        self.log.info("Published %s: %d rows in %s", self.partition_key, published.rows, published.path)
+        event = context["outlet_events"][self.asset]
+        event.add_partitions(self.partition_key)
+        event.extra = {"rows": published.rows, "sha256": published.sha256}
+        return document

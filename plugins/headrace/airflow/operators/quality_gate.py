@@ -1,0 +1,57 @@
+"""Check one partition with Great Expectations suites and stop the chain where it must; orchestration interpreter."""
+
+from logging import INFO, WARNING
+from typing import Any
+
+from airflow.sdk import Context
+
+from headrace.airflow.base import CHECKS_FILE, WAREHOUSE_POOL, HeadraceOperator
+from headrace.contracts.check_result import CheckResult
+from headrace.quality.verdict import decide_verdict, require_usable
+from headrace.settings import Settings
+
+
+class QualityGate(HeadraceOperator):
+    """Run expectation suites on one partition, pushed down into the warehouse.
+
+    A failing ``critical`` expectation, or one that could not be evaluated, fails the task for good: nothing
+    downstream runs for this partition. A failing ``warning`` is reported and the chain goes on. No suite, no table,
+    no rows or no results fail the task too.
+
+    Args:
+        suites: Names of the suites, as in ``expectations/expectations/``.
+    """
+
+    ui_color = "#d5f5e3"
+
+    def __init__(self, *suites: str, task_id: str | None = None, pool: str = WAREHOUSE_POOL, **kwargs: Any) -> None:
+        # Airflow records constructor arguments by name, and copies operators with them: take suites by name as well.
+        suites = tuple(kwargs.pop("suites", suites))
+        if not suites:
+            raise ValueError('QualityGate needs the name of a suite, for example QualityGate("raw_flights").')
+        super().__init__(task_id=task_id or f"check_{suites[0]}", pool=pool, **kwargs)
+        self.suites = suites
+
+    def run_partition(self, settings: Settings, context: Context) -> dict[str, Any]:
+        from headrace.dbt.profiles import load_warehouse_path
+        from headrace.gx.run_suite import run_suite
+
+        (self.task_folder(settings, context) / CHECKS_FILE).unlink(missing_ok=True)
+        warehouse = load_warehouse_path(settings.dbt_project_dir)
+        checks: list[CheckResult] = []
+        for suite in self.suites:
+            checks += run_suite(settings.expectations_dir, suite, warehouse, self.partition_key)
+        self.record_checks(settings, context, checks)
+        return self.report(checks)
+
+    def report(self, checks: list[CheckResult]) -> dict[str, Any]:
+        """Log the verdict in plain words and raise where it is to block."""
+        verdict = decide_verdict(checks)
+        for line in verdict.describe().splitlines():
+            self.log.log(WARNING if verdict.causes else INFO, "%s %s", self.partition_key, line)
+        require_usable(verdict, f"partition {self.partition_key} of {', '.join(self.suites)}")
+        return {
+            "verdict": verdict.decision.value,
+            "checks": verdict.checked,
+            "failed": [cause.message for cause in verdict.causes],
+        }

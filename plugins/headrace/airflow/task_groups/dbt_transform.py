@@ -1,0 +1,107 @@
+"""A dbt project as a task group, one task a model and one dbt process, through Cosmos; orchestration interpreter."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headrace.airflow.base import CHECKS_FILE, WAREHOUSE_POOL
+from headrace.contracts.files import replace_file, write_json
+from headrace.exceptions import ConfigurationError
+from headrace.settings import load_settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from cosmos import DbtTaskGroup
+
+RUN_RESULTS_FILE = "run_results.json"
+
+
+def DbtTransform(  # noqa: N802 - reads as a building block in a DAG file
+    select: str | Sequence[str] = (),
+    *,
+    exclude: str | Sequence[str] = (),
+    dbt_vars: dict[str, Any] | None = None,
+    project_dir: str | Path | None = None,
+    group_id: str = "dbt",
+    pool: str = WAREHOUSE_POOL,
+    retries: int = 1,
+) -> "DbtTaskGroup":
+    """Build the task group of a dbt project: one ``dbt build``, and a task for each model that shows its fate.
+
+    Cosmos's watcher mode runs the one dbt process in the task ``dbt_producer_watcher``; each model's task waits,
+    deferred, for its node's result, and so do the tasks of its tests. A model's task that is cleared, or retried
+    after the process has ended, runs that model alone. The partition is the dbt variable ``partition_key``.
+
+    Args:
+        select: dbt selection, for example ``+flight_features``; empty: everything.
+        exclude: dbt selection to leave out.
+        dbt_vars: More dbt variables; templated.
+        project_dir: See :func:`headrace.settings.load_settings`.
+        group_id: Of the task group.
+        pool: For the tasks that open the warehouse; one slot for a DuckDB file.
+        retries: Of each model's task.
+
+    Raises:
+        ConfigurationError: dbt's manifest was not compiled.
+    """
+    from cosmos import DbtTaskGroup, ExecutionConfig, ExecutionMode, LoadMode, ProfileConfig, ProjectConfig, RenderConfig
+    from cosmos.constants import TestBehavior
+
+    settings = load_settings(project_dir)
+    if not settings.dbt_manifest.is_file() or not settings.dbt_profiles.is_file():
+        raise ConfigurationError(f"{settings.dbt_manifest} does not exist: run 'headrace compile'.")
+    profile, target = _profile_names(settings.dbt_profiles)
+    return DbtTaskGroup(
+        group_id=group_id,
+        project_config=ProjectConfig(
+            settings.dbt_project_dir, manifest_path=settings.dbt_manifest, install_dbt_deps=False
+        ),
+        profile_config=ProfileConfig(
+            profile_name=profile, target_name=target, profiles_yml_filepath=settings.dbt_profiles
+        ),
+        execution_config=ExecutionConfig(
+            execution_mode=ExecutionMode.WATCHER,
+            setup_operator_args={"callback": keep_run_results, "callback_args": {"project": project_dir}, "retries": 0},
+        ),
+        render_config=RenderConfig(
+            load_method=LoadMode.DBT_MANIFEST,
+            test_behavior=TestBehavior.AFTER_EACH,
+            select=_as_list(select),
+            exclude=_as_list(exclude),
+            emit_datasets=False,
+        ),
+        operator_args={
+            "vars": {"partition_key": "{{ partition_key or '' }}", **(dbt_vars or {})},
+            "pool": pool,
+            "retries": retries,
+            "retry_delay": timedelta(seconds=10),
+            "emit_datasets": False,
+            "install_deps": False,
+        },
+    )
+
+
+def keep_run_results(target_dir: str, *, context: "Context", project: str | Path | None = None) -> None:
+    """Keep what dbt reports of a run, and its tests as check results; called by Cosmos before it judges the run."""
+    from headrace.dbt.run_results import parse_run_results
+
+    settings = load_settings(project)
+    task = context["ti"]
+    folder = settings.task_folder(task.dag_id, context["run_id"], task.task_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    target = Path(target_dir) / "target"
+    replace_file(folder / RUN_RESULTS_FILE, (target / "run_results.json").read_bytes())
+    checks = parse_run_results(target / "run_results.json", target / "manifest.json", context["partition_key"])
+    write_json(folder / CHECKS_FILE, {"checks": [check.to_json() for check in checks]})
+
+
+def _profile_names(profiles: Path) -> tuple[str, str]:
+    import yaml
+
+    (name, profile), *_ = yaml.safe_load(profiles.read_text(encoding="utf-8")).items()
+    return str(name), str(profile["target"])
+
+
+def _as_list(selection: str | Sequence[str]) -> list[str]:
+    return selection.split() if isinstance(selection, str) else list(selection)

@@ -1,0 +1,1 @@
+"""Long child processes that outlive the task that started them; standard library only, either interpreter."""

@@ -1,0 +1,183 @@
+"""A job folder as its watcher sees it: start, reconnect, follow the log, end it; either interpreter.
+
+The folder is the whole truth about a job, so a watcher that died is replaced by another that reads it::
+
+    lock          held by the supervising process while the command runs
+    process.json  that process, and the attempt it serves
+    log           standard output and error of the command
+    lease         touched by the watcher; the command is ended when nobody touches it
+    exit.json     the command's exit code, once it has ended
+    collected     the attempt whose result a watcher has taken
+"""
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.contracts.files import ContractError, read_json, replace_file
+from headrace.jobs.processes import is_alive, kill_marked
+from headrace.jobs.supervise import EXIT_FILE, LEASE_FILE, LOCK_FILE, LOG_FILE, MARK, PROCESS_FILE
+
+COLLECTED_FILE = "collected"
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class JobExit:
+    """How a job's command ended.
+
+    Attributes:
+        code: Exit code; negative: the signal that ended it; None: it and its supervisor died without a word.
+        expired: It was ended because nobody watched it.
+    """
+
+    code: int | None
+    expired: bool = False
+
+    def describe(self) -> str:
+        if self.expired:
+            return "was ended because no task watched it"
+        if self.code is None:
+            return "died without leaving an exit code (killed, or the machine restarted)"
+        if self.code < 0:
+            hint = {-9: " (killed; often out of memory)", -11: " (segmentation fault in native code)"}
+            return f"was ended by signal {-self.code}{hint.get(self.code, '')}"
+        return f"ended with exit code {self.code}"
+
+
+class Job:
+    """One long command, known by its folder."""
+
+    poll_seconds = 0.2
+
+    def __init__(self, folder: Path, lease_seconds: float = 900) -> None:
+        self.folder = folder
+        self.lease_seconds = lease_seconds
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def attempt(self) -> str | None:
+        """The attempt that runs or ran last; None where nothing was started."""
+        try:
+            return str(read_json(self.folder / PROCESS_FILE)["attempt"])
+        except ContractError:
+            return None
+
+    def is_running(self) -> bool:
+        """Return whether a supervising process holds the folder."""
+        with (self.folder / LOCK_FILE).open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            return False
+
+    def is_waiting_to_be_collected(self) -> bool:
+        """Return whether the command succeeded and no watcher has taken its result."""
+        end, attempt = self.read_exit(), self.attempt
+        collected = self.folder / COLLECTED_FILE
+        return end.code == 0 and attempt is not None and not (collected.exists() and collected.read_text() == attempt)
+
+    def mark_collected(self) -> None:
+        """Say that the result was taken: from now on the job is started anew when it is asked for again."""
+        replace_file(self.folder / COLLECTED_FILE, (self.attempt or "").encode())
+
+    def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Start the command in a session of its own, detached from this process.
+
+        Args:
+            command: Program and arguments; no shell.
+            environment: The whole environment of the command; ``PYTHONPATH`` must lead to this package (see
+                :func:`build_import_path`).
+
+        Raises:
+            RuntimeError: The supervising process did not come up.
+        """
+        attempt = uuid.uuid4().hex
+        supervisor = subprocess.Popen(
+            [sys.executable, "-m", "headrace.jobs.supervise", str(self.folder), attempt, str(self.lease_seconds)]
+            + list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**environment, MARK: attempt},
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 60
+        while self.attempt != attempt:
+            if supervisor.poll() is not None or time.monotonic() > deadline:
+                if self.is_running():
+                    return  # another attempt was faster: watch that one
+                raise RuntimeError(f"the supervising process of {self.folder} did not start ({supervisor.poll()})")
+            time.sleep(0.02)
+
+    def follow(self, write_line: Callable[[str], None]) -> JobExit:
+        """Hand each line of the log to ``write_line`` as it is written, until the command has ended."""
+        with (self.folder / LOG_FILE).open("rb") as log:
+            rest = b""
+            while True:
+                running = self.is_running()
+                (self.folder / LEASE_FILE).touch()
+                while chunk := log.read(CHUNK_BYTES):
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        write_line(line.decode(errors="replace").rstrip("\r"))
+                    (self.folder / LEASE_FILE).touch()
+                if not running:
+                    if rest:
+                        write_line(rest.decode(errors="replace"))
+                    return self.read_exit()
+                time.sleep(self.poll_seconds)
+
+    def read_exit(self) -> JobExit:
+        """Return how the last attempt ended; a code of None where it left no word."""
+        try:
+            document = read_json(self.folder / EXIT_FILE)
+        except ContractError:
+            return JobExit(code=None)
+        if document["attempt"] != self.attempt:
+            return JobExit(code=None)
+        return JobExit(code=document["code"], expired=document["expired"])
+
+    def kill(self, grace_seconds: float = 5) -> None:
+        """End the command and everything it started."""
+        attempt = self.attempt
+        if attempt is None:
+            return
+        process = read_json(self.folder / PROCESS_FILE)
+        if not self.is_running() and not is_alive(process["pid"], process["started"]):
+            return
+        kill_marked(MARK, attempt, grace_seconds)
+
+
+def build_import_path(folder: Path) -> Path:
+    """Return a folder from which this package, and nothing else, can be imported by another interpreter.
+
+    An installed package lies among everything that Airflow needs; with that folder on its path, the TFX interpreter
+    would import numpy, protobuf and the like for the wrong Python.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    package, link = Path(__file__).parents[1], folder / "headrace"
+    if not link.is_symlink() or link.readlink() != package:
+        fresh = folder / f".headrace.{os.getpid()}"
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(package)
+        fresh.replace(link)
+    return folder
+
+
+def kill_all_jobs(runs_dir: Path, grace_seconds: float = 5) -> int:
+    """End every job under a folder of runs; returns how many were running."""
+    killed = 0
+    for process in runs_dir.glob(f"*/*/*/{PROCESS_FILE}"):
+        job = Job(process.parent)
+        if job.is_running():
+            job.kill(grace_seconds)
+            killed += 1
+    return killed

@@ -1,0 +1,72 @@
+"""Finding and ending processes; standard library only, either interpreter."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+def process_start_time(pid: int) -> int | None:
+    """Return a process's start time in clock ticks since boot, which tells it from a later one of the same pid.
+
+    Returns:
+        None where there is no such process, or it is a zombie, or the system has no ``/proc``.
+    """
+    try:
+        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return None
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+def is_alive(pid: int, started: int | None) -> bool:
+    """Return whether the process that had this pid at that start time still runs."""
+    if started is None:
+        try:
+            os.kill(pid, 0)
+        except OSError:
+            return False
+        return True
+    return process_start_time(pid) == started
+
+
+def find_marked(name: str, value: str) -> Iterator[int]:
+    """Yield the pids whose environment has ``name=value``, however far they moved from their parent."""
+    mark = f"{name}={value}".encode()
+    for folder in PROC.glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if mark in environment.split(b"\0"):
+            yield int(folder.name)
+
+
+def kill_marked(name: str, value: str, grace_seconds: float, spare: int | None = None) -> int:
+    """End every process whose environment has ``name=value``: TERM, then KILL after the grace.
+
+    Returns:
+        How many processes were signalled.
+    """
+    pids = {pid for pid in find_marked(name, value) if pid not in (spare, os.getpid())}
+    signalled = len(pids)
+    if grace_seconds:
+        for pid in pids:
+            _signal(pid, signal.SIGTERM)
+        deadline = time.monotonic() + grace_seconds
+        while time.monotonic() < deadline and any(process_start_time(pid) is not None for pid in pids):
+            time.sleep(0.05)
+    for pid in find_marked(name, value):
+        if pid not in (spare, os.getpid()):
+            signalled += pid not in pids
+            _signal(pid, signal.SIGKILL)
+    return signalled
+
+
+def _signal(pid: int, signum: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signum)

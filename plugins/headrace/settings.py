@@ -1,0 +1,141 @@
+"""The only reader of configuration; orchestration interpreter.
+
+Settings live where Airflow's own do: the ``[headrace]`` section of ``airflow.cfg``, or environment variables
+``AIRFLOW__HEADRACE__<NAME>``. They are read without importing airflow, so that a command line starts at once.
+"""
+
+import configparser
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from headrace.exceptions import ConfigurationError
+
+SECTION = "headrace"
+TFX_VENV = ".venv-tfx"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where one project's parts lie; every path is absolute.
+
+    Attributes:
+        project_dir: Folder that holds ``dags/``, ``dbt_project/``, ``expectations/`` and ``tfx_pipelines/``.
+        state_dir: Everything that runs write: warehouse, features, compiled pipelines, run folders, models.
+        dbt_project_dir: The dbt project.
+        expectations_dir: The Great Expectations file context.
+        tfx_pipelines_dir: One folder for each TFX pipeline.
+        landing_dir: Where files land.
+        tfx_python: The interpreter in which TFX runs; it may not exist yet.
+    """
+
+    project_dir: Path
+    state_dir: Path
+    dbt_project_dir: Path
+    expectations_dir: Path
+    tfx_pipelines_dir: Path
+    landing_dir: Path
+    tfx_python: Path
+
+    @property
+    def features_dir(self) -> Path:
+        """Folder of the published feature tables: ``<table>/<partition key>.parquet``."""
+        return self.state_dir / "features"
+
+    @property
+    def compiled_dir(self) -> Path:
+        """Folder of what ``headrace compile`` wrote: ``dbt/`` and ``tfx/<pipeline>/``."""
+        return self.state_dir / "compiled"
+
+    @property
+    def dbt_manifest(self) -> Path:
+        return self.compiled_dir / "dbt" / "manifest.json"
+
+    @property
+    def dbt_profiles(self) -> Path:
+        return self.compiled_dir / "dbt" / "profiles.yml"
+
+    def compiled_pipeline_dir(self, pipeline: str) -> Path:
+        return self.compiled_dir / "tfx" / pipeline
+
+    def task_folder(self, dag_id: str, run_id: str, task_id: str) -> Path:
+        """Return the folder in which one task of one run leaves its results and its job."""
+        parts = [quote(part, safe="+: @") for part in (dag_id, run_id, task_id)]
+        if any(part in ("", ".", "..") for part in parts):
+            raise ConfigurationError(f"{dag_id!r}, {run_id!r}, {task_id!r} do not name a task of a run")
+        return self.state_dir.joinpath("runs", *parts)
+
+
+def load_settings(project_dir: str | Path | None = None) -> Settings:
+    """Load the settings of a project.
+
+    Args:
+        project_dir: The project's folder. None: the one that is configured; else the parent of Airflow's DAGs
+            folder; else the nearest folder above the working directory that holds ``dags/``. A folder that is
+            given has its parts in the standard places, whatever is configured for the main project.
+
+    Raises:
+        ConfigurationError: No project could be found.
+    """
+    configured = _Configured() if project_dir is None else None
+
+    def place(name: str, default: Path) -> Path:
+        value = configured.get(SECTION, name) if configured else None
+        return Path(value).expanduser().absolute() if value else default
+
+    root = Path(project_dir).absolute() if project_dir is not None else _find_project(configured or _Configured())
+    return Settings(
+        project_dir=root,
+        state_dir=place("state_dir", root / ".headrace"),
+        dbt_project_dir=place("dbt_project_dir", root / "dbt_project"),
+        expectations_dir=place("expectations_dir", root / "expectations"),
+        tfx_pipelines_dir=place("tfx_pipelines_dir", root / "tfx_pipelines"),
+        landing_dir=place("landing_dir", root / ".headrace" / "landing"),
+        tfx_python=_find_tfx_python(root),
+    )
+
+
+class _Configured:
+    """Airflow's two places of configuration: the environment, then ``airflow.cfg``."""
+
+    def __init__(self) -> None:
+        self._file: configparser.ConfigParser | None = None
+
+    def get(self, section: str, name: str) -> str | None:
+        value = os.environ.get(f"AIRFLOW__{section}__{name}".upper())
+        if value:
+            return value
+        if self._file is None:
+            home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
+            self._file = configparser.ConfigParser(interpolation=None, strict=False)
+            self._file.read(Path(os.environ.get("AIRFLOW_CONFIG", home / "airflow.cfg")), encoding="utf-8")
+        return self._file.get(section, name, fallback=None) or None
+
+
+def _find_project(configured: _Configured) -> Path:
+    explicit = configured.get(SECTION, "project_dir")
+    if explicit:
+        return Path(explicit).expanduser().absolute()
+    dags_folder = configured.get("core", "dags_folder")
+    if dags_folder:
+        return Path(dags_folder).expanduser().absolute().parent
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "dags").is_dir():
+            return folder
+    raise ConfigurationError(
+        f"No Headrace project found: no folder from {here} upwards holds dags/. Change to the project's folder, "
+        f"or set AIRFLOW__HEADRACE__PROJECT_DIR (or project_dir in airflow.cfg's [headrace] section)."
+    )
+
+
+def _find_tfx_python(root: Path) -> Path:
+    explicit = _Configured().get(SECTION, "tfx_python")
+    if explicit:
+        return Path(shutil.which(explicit) or explicit).expanduser().absolute()
+    beside_root = root / TFX_VENV / "bin" / "python"
+    beside_this_interpreter = Path(sys.prefix).parent / TFX_VENV / "bin" / "python"
+    return beside_root if beside_root.exists() else beside_this_interpreter
