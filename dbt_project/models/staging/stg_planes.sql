@@ -1,0 +1,7 @@
+select
+    tailnum,
+    year as built_year,
+    manufacturer,
+    engines,
+    seats
+from {{ source('raw', 'planes') }}
