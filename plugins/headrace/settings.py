@@ -61,12 +61,21 @@ class Settings:
     def compiled_pipeline_dir(self, pipeline: str) -> Path:
         return self.compiled_dir / "tfx" / pipeline
 
+    def run_folder(self, dag_id: str, run_id: str) -> Path:
+        """Return the folder in which the tasks of one DAG run leave their results."""
+        return self.state_dir / "runs" / _as_name(dag_id) / _as_name(run_id)
+
     def task_folder(self, dag_id: str, run_id: str, task_id: str) -> Path:
         """Return the folder in which one task of one run leaves its results and its job."""
-        parts = [quote(part, safe="+: @") for part in (dag_id, run_id, task_id)]
-        if any(part in ("", ".", "..") for part in parts):
-            raise ConfigurationError(f"{dag_id!r}, {run_id!r}, {task_id!r} do not name a task of a run")
-        return self.state_dir.joinpath("runs", *parts)
+        return self.run_folder(dag_id, run_id) / _as_name(task_id)
+
+
+def _as_name(identifier: str) -> str:
+    """Return an Airflow id as the name of one folder."""
+    name = quote(identifier, safe="+: @")
+    if name in ("", ".", ".."):
+        raise ConfigurationError(f"{identifier!r} does not name a DAG, a run or a task.")
+    return name
 
 
 def load_settings(project_dir: str | Path | None = None) -> Settings:

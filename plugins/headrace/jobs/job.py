@@ -94,7 +94,7 @@ class Job:
         Args:
             command: Program and arguments; no shell.
             environment: The whole environment of the command; ``PYTHONPATH`` must lead to this package (see
-                :func:`build_import_path`).
+                :mod:`headrace.jobs.environment`).
 
         Raises:
             RuntimeError: The supervising process did not come up.
@@ -154,22 +154,6 @@ class Job:
         if not self.is_running() and not is_alive(process["pid"], process["started"]):
             return
         kill_marked(MARK, attempt, grace_seconds)
-
-
-def build_import_path(folder: Path) -> Path:
-    """Return a folder from which this package, and nothing else, can be imported by another interpreter.
-
-    An installed package lies among everything that Airflow needs; with that folder on its path, the TFX interpreter
-    would import numpy, protobuf and the like for the wrong Python.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    package, link = Path(__file__).parents[1], folder / "headrace"
-    if not link.is_symlink() or link.readlink() != package:
-        fresh = folder / f".headrace.{os.getpid()}"
-        fresh.unlink(missing_ok=True)
-        fresh.symlink_to(package)
-        fresh.replace(link)
-    return folder
 
 
 def kill_all_jobs(runs_dir: Path, grace_seconds: float = 5) -> int:

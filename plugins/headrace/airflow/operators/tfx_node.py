@@ -1,6 +1,5 @@
 """Run one node of a compiled TFX pipeline in the TFX interpreter; orchestration interpreter."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from headrace.exceptions import (
     WorkerCrashedError,
     WorkerError,
 )
-from headrace.jobs.job import Job, JobExit, build_import_path
+from headrace.jobs.environment import build_worker_environment
+from headrace.jobs.job import Job, JobExit
 from headrace.settings import Settings
 
 
@@ -89,7 +89,7 @@ class TfxNodeOperator(HeadraceOperator):
             parameters=self.parameters,
         ).write(job.folder)
         command = [str(settings.tfx_python), "-m", "headrace.tfx_worker", "node", "--job", str(job.folder)]
-        job.start(command, build_environment(settings.state_dir))
+        job.start(command, build_worker_environment(settings.state_dir))
 
     def _load_outcome(self, folder: Path, end: JobExit) -> NodeOutcome:
         try:
@@ -118,13 +118,3 @@ class TfxNodeOperator(HeadraceOperator):
             self.log.info("BLESSED: %s accepted the model of partition %s", self.node, self.partition_key)
         uris = {key: [str(artifact["uri"]) for artifact in found] for key, found in outcome.outputs.items()}
         return {"state": outcome.state, "seconds": outcome.seconds, "outputs": uris, "pushed_to": outcome.pushed_to}
-
-
-def build_environment(state_dir: Path) -> dict[str, str]:
-    """Build the TFX interpreter's environment: this one's, without Airflow's own settings and secrets."""
-    kept = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(("AIRFLOW", "_AIRFLOW", "PYTHON", "VIRTUAL_ENV"))
-    }
-    return {**kept, "PYTHONPATH": str(build_import_path(state_dir / "import_path")), "PYTHONUNBUFFERED": "1"}

@@ -1,0 +1,205 @@
+"""A whole Airflow as child processes of this one: start, wait until ready, stop without leaving anything behind."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from headrace.cli.airflow_api import AirflowApi
+from headrace.contracts.files import ContractError, read_json, write_json
+from headrace.exceptions import ConfigurationError, HeadraceError
+from headrace.jobs.job import kill_all_jobs
+from headrace.jobs.processes import find_marked, is_alive, kill_marked, process_start_time
+from headrace.settings import Settings
+
+COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+HOST = "127.0.0.1"
+USUAL_PORT = 8080
+STACK_MARK = "HEADRACE_STACK"
+STACK_FILE = "stack.json"
+TELEMETRY_OFF = {
+    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    "ANONYMIZED_TELEMETRY": "False",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "False",
+    "DO_NOT_TRACK": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+}
+
+
+class AirflowStoppedError(HeadraceError):
+    """A component of Airflow ended by itself."""
+
+
+@dataclass
+class AirflowStack:
+    """The four components of one Airflow, on SQLite and the LocalExecutor, reachable from this machine only."""
+
+    settings: Settings
+    port: int = 0
+    _children: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+
+    @property
+    def home(self) -> Path:
+        return self.settings.state_dir / "airflow"
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def mark(self) -> str:
+        """What every process of this stack carries in its environment, however it was started."""
+        return str(self.home)
+
+    def environment(self) -> dict[str, str]:
+        """Build the environment of every component and task."""
+        core = {
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.settings.project_dir / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(self.settings.project_dir / "plugins"),
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__PARALLELISM": "6",
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}",
+            "AIRFLOW__API__HOST": HOST,
+            "AIRFLOW__API__PORT": str(self.port),
+            "AIRFLOW__API__BASE_URL": self.url,
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
+            "AIRFLOW__COSMOS__ENABLE_WATCHER_RELIABLE_RETRY": "False",
+            "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
+            "AIRFLOW__COSMOS__DBT_DOCS_PROJECTS": self._dbt_docs(),
+            "AIRFLOW__HEADRACE__PROJECT_DIR": str(self.settings.project_dir),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+            STACK_MARK: self.mark,
+        }
+        return {**os.environ, **TELEMETRY_OFF, **core}
+
+    def _dbt_docs(self) -> str:
+        import json
+
+        folder = str(self.settings.dbt_manifest.parent)
+        name = self.settings.project_dir.name
+        return json.dumps({"dbt": {"dir": folder, "index": "index.html", "name": f"dbt docs ({name})"}})
+
+    def start(self, say: Callable[[str], None]) -> None:
+        """Migrate the database and start every component.
+
+        Raises:
+            ConfigurationError: Another stack of this project is running, or the database could not be migrated.
+        """
+        self._refuse_second()
+        self._end_leftovers(say)
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.port = find_free_port()
+        write_json(
+            self.settings.state_dir / STACK_FILE,
+            {"pid": os.getpid(), "started": process_start_time(os.getpid()), "url": self.url},
+        )
+        say("migrating Airflow's database")
+        migrate = self._spawn("db migrate", "db", "migrate")
+        if migrate.wait() != 0:
+            raise ConfigurationError(f"Airflow's database could not be migrated: see {self._log('db migrate')}")
+        del self._children["db migrate"]
+        say(f"starting {', '.join(COMPONENTS)}")
+        for component in COMPONENTS:
+            self._spawn(component, component)
+
+    def wait_until_ready(self, api: AirflowApi, timeout_seconds: float = 180) -> None:
+        """Wait until every component reports itself healthy.
+
+        Raises:
+            AirflowStoppedError: A component ended, or the time is up.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while time.monotonic() < deadline:
+            self.check()
+            if api.is_healthy():
+                return
+            time.sleep(0.5)
+        raise AirflowStoppedError(f"Airflow was not ready after {timeout_seconds:.0f} s: see {self.home / 'logs'}")
+
+    def check(self) -> None:
+        """Raise where a component has ended by itself."""
+        for name, child in self._children.items():
+            if child.poll() is not None:
+                tail = self._log(name).read_text(errors="replace")[-1500:]
+                raise AirflowStoppedError(
+                    f"airflow {name} ended with code {child.returncode}: {self._log(name)} ends with:\n{tail}"
+                )
+
+    def stop(self) -> None:
+        """End every component, every task and every TFX job of this stack; nothing of it is left running."""
+        for child in self._children.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGTERM)
+        kill_all_jobs(self.settings.state_dir / "runs", grace_seconds=1)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline and any(child.poll() is None for child in self._children.values()):
+            time.sleep(0.1)
+        kill_marked(STACK_MARK, self.mark, grace_seconds=0)
+        for child in self._children.values():
+            child.wait()
+        self._children.clear()
+        (self.settings.state_dir / STACK_FILE).unlink(missing_ok=True)
+
+    def _spawn(self, name: str, *arguments: str) -> "subprocess.Popen[bytes]":
+        log = self._log(name)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as file:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "airflow", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=self.environment(),
+                start_new_session=True,
+            )
+        self._children[name] = child
+        return child
+
+    def _log(self, name: str) -> Path:
+        return self.home / "logs" / "components" / f"{name.replace(' ', '-')}.log"
+
+    def _refuse_second(self) -> None:
+        try:
+            other = read_json(self.settings.state_dir / STACK_FILE)
+        except ContractError:
+            return
+        if is_alive(other["pid"], other["started"]):
+            raise ConfigurationError(
+                f"Airflow of this project already runs at {other['url']} (process {other['pid']}): use that one, or "
+                f"stop it with Ctrl-C where it was started."
+            )
+
+    def _end_leftovers(self, say: Callable[[str], None]) -> None:
+        """End what a stack that was killed could not end itself."""
+        leftovers = list(find_marked(STACK_MARK, self.mark))
+        jobs = kill_all_jobs(self.settings.state_dir / "runs", grace_seconds=1)
+        if leftovers or jobs:
+            kill_marked(STACK_MARK, self.mark, grace_seconds=2)
+            say(f"ended {len(leftovers) + jobs} processes that an interrupted run left behind")
+
+
+def find_free_port() -> int:
+    """Return 8080, or any free port where it is taken."""
+    for port in (USUAL_PORT, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise ConfigurationError(f"No free port on {HOST}.")

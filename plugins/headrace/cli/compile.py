@@ -1,0 +1,133 @@
+"""``headrace compile``: dbt's manifest and docs, and each TFX pipeline's IR and nodes, from which DAGs are built."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.contracts.files import ContractError, fingerprint_files, read_json, write_json
+from headrace.contracts.pipeline import CompiledPipeline
+from headrace.dbt.profiles import build_profiles
+from headrace.exceptions import ConfigurationError
+from headrace.jobs.environment import build_worker_environment
+from headrace.settings import Settings
+
+DBT_SOURCES_FILE = "sources.json"
+DBT_SUFFIXES = frozenset({".sql", ".yml", ".yaml", ".csv", ".md", ".py"})
+DBT_GENERATED = frozenset({"target", "logs", "dbt_packages"})
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """One thing that was compiled, or was up to date.
+
+    Attributes:
+        name: ``dbt`` or the pipeline's name.
+        changed: Files that had changed since; empty where it was up to date.
+        folder: Where the result lies.
+    """
+
+    name: str
+    changed: tuple[str, ...]
+    folder: Path
+
+
+def compile_all(
+    settings: Settings, names: Iterable[str] = (), force: bool = False, say: Callable[[str], None] = print
+) -> list[Compiled]:
+    """Compile what has changed.
+
+    Args:
+        settings: Of the project.
+        names: ``dbt`` or names of pipelines; empty: everything that the project has.
+        force: Compile also what is up to date.
+        say: Told what is being done.
+
+    Raises:
+        ConfigurationError: A name is unknown, an interpreter is missing, or a source is wrong; the message holds
+            what dbt or the pipeline said.
+    """
+    known = ([] if not (settings.dbt_project_dir / "dbt_project.yml").is_file() else ["dbt"]) + find_pipelines(settings)
+    wanted = list(names) or known
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise ConfigurationError(f"Nothing called {', '.join(unknown)} to compile; there is {', '.join(known) or 'nothing'}.")
+    return [_compile_dbt(settings, force, say) if name == "dbt" else _compile_tfx(settings, name, force, say) for name in wanted]
+
+
+def find_pipelines(settings: Settings) -> list[str]:
+    """Return the names of the folders that hold a ``pipeline.py``."""
+    return sorted(file.parent.name for file in settings.tfx_pipelines_dir.glob("*/pipeline.py"))
+
+
+def changed_dbt_sources(settings: Settings) -> list[str]:
+    """Return the dbt project's files that differ from those that the manifest was made from."""
+    now = fingerprint_files(settings.dbt_project_dir, _dbt_files(settings.dbt_project_dir))
+    try:
+        then = read_json(settings.dbt_manifest.parent / DBT_SOURCES_FILE)["sources"]
+    except ContractError:
+        return sorted(now)
+    return sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))
+
+
+def changed_pipeline_sources(settings: Settings, pipeline: str) -> list[str]:
+    """Return the files of a pipeline that differ from those that were compiled."""
+    try:
+        compiled = CompiledPipeline.load(settings.compiled_pipeline_dir(pipeline))
+    except ContractError:
+        return [f"{pipeline}/pipeline.py"]
+    return compiled.changed_sources(settings.tfx_pipelines_dir)
+
+
+def _compile_dbt(settings: Settings, force: bool, say: Callable[[str], None]) -> Compiled:
+    import yaml
+
+    folder = settings.dbt_manifest.parent
+    changed = changed_dbt_sources(settings)
+    if not changed and settings.dbt_manifest.is_file() and not force:
+        return Compiled("dbt", (), folder)
+    say(f"compiling dbt project {settings.dbt_project_dir.name}")
+    sources = fingerprint_files(settings.dbt_project_dir, _dbt_files(settings.dbt_project_dir))
+    folder.mkdir(parents=True, exist_ok=True)
+    settings.dbt_profiles.write_text(yaml.safe_dump(build_profiles(settings.dbt_project_dir)), encoding="utf-8")
+    dbt = Path(sys.executable).with_name("dbt")
+    if not dbt.exists():
+        raise ConfigurationError(f"There is no dbt beside {sys.executable}: run 'make setup'.")
+    run = [str(dbt), "--no-use-colors", "--no-send-anonymous-usage-stats", "--log-path", str(folder / "logs")]
+    where = ["--project-dir", str(settings.dbt_project_dir), "--profiles-dir", str(folder), "--target-path", str(folder)]
+    if (settings.dbt_project_dir / "packages.yml").is_file():
+        _run([*run, "deps", *where[:4]], dict(os.environ), "dbt deps")
+    # Neither opens the warehouse, which a task may hold.
+    _run([*run, "parse", *where], dict(os.environ), "dbt parse")
+    _run([*run, "docs", "generate", "--no-compile", "--empty-catalog", *where], dict(os.environ), "dbt docs generate")
+    write_json(folder / DBT_SOURCES_FILE, {"sources": sources})
+    return Compiled("dbt", tuple(changed), folder)
+
+
+def _compile_tfx(settings: Settings, pipeline: str, force: bool, say: Callable[[str], None]) -> Compiled:
+    folder = settings.compiled_pipeline_dir(pipeline)
+    changed = changed_pipeline_sources(settings, pipeline)
+    if not changed and not force:
+        return Compiled(pipeline, (), folder)
+    if not settings.tfx_python.exists():
+        raise ConfigurationError(f"There is no TFX interpreter at {settings.tfx_python}: run 'make setup'.")
+    say(f"compiling TFX pipeline {pipeline}")
+    command = [str(settings.tfx_python), "-m", "headrace.tfx_worker", "compile"]
+    command += ["--pipelines-dir", str(settings.tfx_pipelines_dir), "--pipeline", pipeline]
+    command += ["--out", str(folder), "--state-dir", str(settings.state_dir)]
+    _run(command, build_worker_environment(settings.state_dir), f"compile the pipeline {pipeline}")
+    return Compiled(pipeline, tuple(changed), folder)
+
+
+def _dbt_files(project: Path) -> list[str]:
+    files = (file.relative_to(project) for file in project.rglob("*") if file.suffix in DBT_SUFFIXES)
+    return sorted(str(file) for file in files if not DBT_GENERATED.intersection(file.parts))
+
+
+def _run(command: list[str], environment: dict[str, str], what: str) -> None:
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode != 0:
+        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-25:])
+        raise ConfigurationError(f"Could not {what} (exit code {done.returncode}):\n{said}")

@@ -1,0 +1,112 @@
+"""What became of a partition, read from what its runs left behind."""
+
+import json
+import subprocess
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from headrace.contracts.check_result import CheckResult
+from headrace.contracts.files import ContractError, read_json
+from headrace.contracts.node_run import OUTCOME_FILE, NodeOutcome
+from headrace.jobs.environment import build_worker_environment
+from headrace.settings import Settings
+
+SCORED_ROWS = 5
+
+
+def build_report(settings: Settings, partition_key: str, runs: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
+    """Build the report of one partition.
+
+    Args:
+        settings: Of the project.
+        partition_key: The partition.
+        runs: DAG id, run id and state of each of its runs, in order.
+
+    Returns:
+        JSON-safe: ``runs``, ``dbt``, ``checks`` by tool and severity, ``failing`` messages, ``model``, ``scored``.
+    """
+    runs = list(runs)
+    folders = [settings.run_folder(dag_id, run_id) for dag_id, run_id, _ in runs]
+    checks = [check for folder in folders for check in _load_checks(folder)]
+    outcomes = [outcome for folder in folders for outcome in _load_outcomes(folder)]
+    model = _describe_model(outcomes)
+    return {
+        "partition_key": partition_key,
+        "runs": [{"dag_id": dag_id, "run_id": run_id, "state": state} for dag_id, run_id, state in runs],
+        "dbt": _count_dbt(folders),
+        "published": next((_published(file) for folder in folders for file in folder.glob("*/published.json")), None),
+        "checks": _count_checks(checks),
+        "failing": [
+            {"tool": check.tool, "severity": check.severity.value, "message": check.message}
+            for check in checks
+            if not check.passed
+        ],
+        "model": model,
+        "scored": score_rows(settings, partition_key, folders, model["pushed_to"]) if model else [],
+    }
+
+
+def score_rows(settings: Settings, partition_key: str, folders: list[Path], pushed_to: str | None) -> list[dict[str, Any]]:
+    """Score a few rows of the partition with the model that was pushed; none where none was pushed."""
+    data = next(iter(sorted(settings.features_dir.glob(f"*/{partition_key}.parquet"))), None)
+    if not pushed_to or data is None:
+        return []
+    command = [str(settings.tfx_python), "-m", "headrace.tfx_worker", "score", "--model", pushed_to]
+    command += ["--data", str(data), "--rows", str(SCORED_ROWS), "--json"]
+    environment = build_worker_environment(settings.state_dir)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return list(json.loads(done.stdout))
+
+
+def _load_checks(folder: Path) -> Iterable[CheckResult]:
+    for file in sorted(folder.glob("*/checks.json")):
+        yield from (CheckResult.from_json(check) for check in read_json(file)["checks"])
+
+
+def _load_outcomes(folder: Path) -> Iterable[NodeOutcome]:
+    for file in sorted(folder.glob(f"*/{OUTCOME_FILE}")):
+        try:
+            yield NodeOutcome.load(file.parent)
+        except ContractError:
+            continue  # a node that was killed: its run has failed, which the report says
+
+
+def _published(file: Path) -> dict[str, Any]:
+    document = read_json(file)
+    return {key: document[key] for key in ("path", "rows", "sha256", "changed") if key in document}
+
+
+def _count_dbt(folders: list[Path]) -> dict[str, Any]:
+    """Count dbt's nodes by kind and status."""
+    counts: dict[str, Counter[str]] = {}
+    for folder in folders:
+        for file in folder.glob("*/run_results.json"):
+            for result in json.loads(file.read_bytes())["results"]:
+                kind = result["unique_id"].split(".")[0]
+                counts.setdefault(kind, Counter())[result["status"]] += 1
+    return {kind: dict(count) for kind, count in sorted(counts.items())}
+
+
+def _count_checks(checks: list[CheckResult]) -> dict[str, dict[str, dict[str, int]]]:
+    counts: dict[str, dict[str, dict[str, int]]] = {}
+    for check in checks:
+        cell = counts.setdefault(check.tool, {}).setdefault(check.severity.value, {"passed": 0, "failed": 0})
+        cell["passed" if check.passed else "failed"] += 1
+    return counts
+
+
+def _describe_model(outcomes: list[NodeOutcome]) -> dict[str, Any] | None:
+    """Describe the model that a run trained; None where it evaluated none."""
+    evaluation = next((outcome for outcome in outcomes if outcome.metrics is not None), None)
+    if evaluation is None or evaluation.metrics is None:
+        return None
+    refusals = [outcome for outcome in outcomes if outcome.blessed is False]
+    blessings = [outcome for outcome in outcomes if outcome.blessed is not None]
+    return {
+        "blessed": bool(blessings) and not refusals,
+        "why": [check.message for outcome in blessings for check in outcome.checks],
+        "metrics": evaluation.metrics,
+        "pushed_to": next((outcome.pushed_to for outcome in outcomes if outcome.pushed_to), None),
+    }

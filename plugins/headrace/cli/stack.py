@@ -1,0 +1,49 @@
+"""Airflow for the length of a command: set up what DAGs are built from, start, and stop on every way out."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from headrace.cli.airflow_api import AirflowApi
+from headrace.cli.airflow_stack import STACK_FILE, AirflowStack
+from headrace.cli.compile import compile_all
+from headrace.contracts.files import ContractError, read_json
+from headrace.jobs.processes import is_alive
+from headrace.settings import Settings
+
+
+@contextmanager
+def running_stack(settings: Settings, console: Console) -> Iterator[tuple[AirflowStack, AirflowApi]]:
+    """Compile what has changed, start Airflow, and stop it when the block is left, however it is left."""
+
+    def say(message: str) -> None:
+        console.print(message, highlight=False, markup=False)
+
+    compile_all(settings, say=say)
+    stack = AirflowStack(settings)
+    try:
+        stack.start(say)
+        api = AirflowApi(stack.url)
+        with console.status("waiting until Airflow is ready"):
+            stack.wait_until_ready(api)
+        say(f"Airflow is at {stack.url}")
+        yield stack, api
+    finally:
+        # A second Ctrl-C must not leave half of it running.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with console.status("stopping Airflow"):
+            stack.stop()
+
+
+def find_running_api(settings: Settings) -> AirflowApi | None:
+    """Return a client of the Airflow that ``headrace up`` started for this project; None where none runs."""
+    try:
+        stack = read_json(settings.state_dir / STACK_FILE)
+    except ContractError:
+        return None
+    if not is_alive(stack["pid"], stack["started"]):
+        return None
+    return AirflowApi(stack["url"], os.environ.get("AIRFLOW_API_TOKEN"))

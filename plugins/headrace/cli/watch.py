@@ -1,0 +1,117 @@
+"""Following DAG runs in the terminal: a line for each task that ended, and what is running now."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from rich.console import Console
+
+from headrace.cli.airflow_api import FINISHED, AirflowApi, TaskState
+
+ENDED = {
+    "success": "[green]ok[/]     ",
+    "failed": "[red]FAILED[/] ",
+    "upstream_failed": "[yellow]not run[/]",
+    "skipped": "[yellow]skipped[/]",
+    "removed": "[dim]removed[/]",
+    "up_for_retry": "[yellow]retry[/]  ",
+}
+ALIVE = frozenset({"running", "queued", "deferred", "restarting", "scheduled"})
+
+
+@dataclass
+class WatchedRun:
+    """A DAG run that is being followed."""
+
+    dag_id: str
+    run_id: str
+    partition_key: str | None
+    state: str = "queued"
+    tasks: list[TaskState] = field(default_factory=list)
+    _told: set[tuple[str, str, int]] = field(default_factory=set)
+
+    @property
+    def finished(self) -> bool:
+        return self.state in FINISHED
+
+    @property
+    def title(self) -> str:
+        return f"{self.dag_id} {self.partition_key or self.run_id}"
+
+    def poll(self, api: AirflowApi) -> None:
+        # The state first: a run that is finished has no task that can still change.
+        self.state = api.run(self.dag_id, self.run_id)["state"]
+        self.tasks = api.tasks(self.dag_id, self.run_id)
+
+    def news(self) -> Iterable[TaskState]:
+        """Yield each task that ended, or is to be tried again, since the last call."""
+        for task in self.tasks:
+            told = (task.task_id, task.state, task.try_number)
+            if task.state in ENDED and told not in self._told:
+                self._told.add(told)
+                yield task
+
+
+def watch_runs(
+    api: AirflowApi,
+    console: Console,
+    runs: list[WatchedRun],
+    check: Callable[[], None],
+    on_finished: Callable[[WatchedRun], Iterable[WatchedRun]] = lambda _: (),
+    poll_seconds: float = 1.0,
+) -> list[WatchedRun]:
+    """Follow runs until all have finished.
+
+    Args:
+        api: Of the Airflow that runs them.
+        console: Where to write.
+        runs: What to follow at first.
+        check: Called at each poll; raises where Airflow itself has died.
+        on_finished: Told of each run that has finished; returns the runs to follow from then on.
+        poll_seconds: Between two looks.
+
+    Returns:
+        Every run that was followed.
+    """
+    started = time.monotonic()
+    followed, active = list(runs), list(runs)
+    with console.status("waiting for Airflow to start the run") as status:
+        while active:
+            check()
+            for run in list(active):
+                run.poll(api)
+                for task in run.news():
+                    _tell(console, api, run, task, time.monotonic() - started)
+                if run.finished:
+                    active.remove(run)
+                    colour = "green" if run.state == "success" else "red"
+                    console.print(f"[bold {colour}]{run.title}: {run.state}[/]")
+                    more = list(on_finished(run))
+                    followed += more
+                    active += more
+            status.update(_describe_active(active, time.monotonic() - started))
+            time.sleep(poll_seconds)
+    return followed
+
+
+def _tell(console: Console, api: AirflowApi, run: WatchedRun, task: TaskState, elapsed: float) -> None:
+    took = f"{task.duration:6.1f} s" if task.duration else "        "
+    console.print(f"{_clock(elapsed)}  {ENDED[task.state]}  {took}  {run.title}  {task.task_id}", highlight=False)
+    if task.state == "failed":
+        for line in reversed(api.task_log(run.dag_id, run.run_id, task)):
+            if "Exception" in line or "Error" in line or "NOT BLESSED" in line:
+                console.print(f"            [red]{line[:600]}[/]", highlight=False, markup=True)
+                break
+
+
+def _describe_active(active: list[WatchedRun], elapsed: float) -> str:
+    parts = []
+    for run in active:
+        done = sum(task.state in ENDED for task in run.tasks)
+        running = [task.task_id for task in run.tasks if task.state in ALIVE]
+        parts.append(f"{run.title} {done}/{len(run.tasks)}: {', '.join(running[:3]) or run.state}")
+    return f"{_clock(elapsed)}  " + "  |  ".join(parts)
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60:2d}:{int(seconds) % 60:02d}"
