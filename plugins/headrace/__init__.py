@@ -10,9 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headrace.airflow.operators.landing import LandPartition
-    from headrace.airflow.operators.publishing import PublishPartition
-    from headrace.airflow.operators.quality_gate import QualityGate
+    from headrace.airflow.blocks import LandPartition, PublishPartition, QualityGate
     from headrace.airflow.task_groups.dbt_transform import DbtTransform
     from headrace.airflow.task_groups.tfx_pipeline import TfxPipeline
 
@@ -21,9 +19,9 @@ __all__ = ["DbtTransform", "LandPartition", "PublishPartition", "QualityGate", "
 
 _HOMES = {
     "DbtTransform": "headrace.airflow.task_groups.dbt_transform",
-    "LandPartition": "headrace.airflow.operators.landing",
-    "PublishPartition": "headrace.airflow.operators.publishing",
-    "QualityGate": "headrace.airflow.operators.quality_gate",
+    "LandPartition": "headrace.airflow.blocks",
+    "PublishPartition": "headrace.airflow.blocks",
+    "QualityGate": "headrace.airflow.blocks",
     "TfxPipeline": "headrace.airflow.task_groups.tfx_pipeline",
 }
 

@@ -12,7 +12,7 @@ from headrace.settings import Settings
 LANDED_FILE = "landed.json"
 
 
-class LandPartition(HeadraceOperator):
+class LandPartitionOperator(HeadraceOperator):
     """Replace one partition of every dbt source that says by ``meta.landing`` where its file lands.
 
     All tables or none: a malformed row, a missing column or a missing file leaves the warehouse as it was.
@@ -21,8 +21,8 @@ class LandPartition(HeadraceOperator):
 
     ui_color = "#d6eaf8"
 
-    def __init__(self, *, task_id: str = "land", pool: str = WAREHOUSE_POOL, **kwargs: Any) -> None:
-        super().__init__(task_id=task_id, pool=pool, **kwargs)
+    def __init__(self, *, pool: str = WAREHOUSE_POOL, **kwargs: Any) -> None:
+        super().__init__(pool=pool, **kwargs)
 
     def run_partition(self, settings: Settings, context: Context) -> list[dict[str, Any]]:
         from headrace.dbt.profiles import load_warehouse_path

@@ -13,7 +13,7 @@ from headrace.settings import Settings
 PUBLISHED_FILE = "published.json"
 
 
-class PublishPartition(HeadraceOperator):
+class PublishPartitionOperator(HeadraceOperator):
     """Write one partition of a table as ``features/<asset>/<partition key>.parquet`` and announce it.
 
     The file appears whole or not at all, and stays untouched when its content has not changed. Then the asset gets
@@ -29,15 +29,14 @@ class PublishPartition(HeadraceOperator):
 
     def __init__(
         self,
+        *,
         relation: str,
         asset: Asset,
-        *,
         order_by: Sequence[str] | None = None,
-        task_id: str = "publish",
         pool: str = WAREHOUSE_POOL,
         **kwargs: Any,
     ) -> None:
-        super().__init__(task_id=task_id, pool=pool, outlets=[asset], **kwargs)
+        super().__init__(pool=pool, outlets=[asset], **kwargs)
         self.relation = relation
         self.asset = asset
         self.order_by = order_by

@@ -1,5 +1,6 @@
 """Check one partition with Great Expectations suites and stop the chain where it must; orchestration interpreter."""
 
+from collections.abc import Sequence
 from logging import INFO, WARNING
 from typing import Any
 
@@ -11,7 +12,7 @@ from headrace.quality.verdict import decide_verdict, require_usable
 from headrace.settings import Settings
 
 
-class QualityGate(HeadraceOperator):
+class QualityGateOperator(HeadraceOperator):
     """Run expectation suites on one partition, pushed down into the warehouse.
 
     A failing ``critical`` expectation, or one that could not be evaluated, fails the task for good: nothing
@@ -24,13 +25,9 @@ class QualityGate(HeadraceOperator):
 
     ui_color = "#d5f5e3"
 
-    def __init__(self, *suites: str, task_id: str | None = None, pool: str = WAREHOUSE_POOL, **kwargs: Any) -> None:
-        # Airflow records constructor arguments by name, and copies operators with them: take suites by name as well.
-        suites = tuple(kwargs.pop("suites", suites))
-        if not suites:
-            raise ValueError('QualityGate needs the name of a suite, for example QualityGate("raw_flights").')
-        super().__init__(task_id=task_id or f"check_{suites[0]}", pool=pool, **kwargs)
-        self.suites = suites
+    def __init__(self, *, suites: Sequence[str], pool: str = WAREHOUSE_POOL, **kwargs: Any) -> None:
+        super().__init__(pool=pool, **kwargs)
+        self.suites = list(suites)
 
     def run_partition(self, settings: Settings, context: Context) -> dict[str, Any]:
         from headrace.dbt.profiles import load_warehouse_path

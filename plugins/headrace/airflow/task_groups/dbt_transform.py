@@ -45,7 +45,15 @@ def DbtTransform(  # noqa: N802 - reads as a building block in a DAG file
     Raises:
         ConfigurationError: dbt's manifest was not compiled.
     """
-    from cosmos import DbtTaskGroup, ExecutionConfig, ExecutionMode, LoadMode, ProfileConfig, ProjectConfig, RenderConfig
+    from cosmos import (
+        DbtTaskGroup,
+        ExecutionConfig,
+        ExecutionMode,
+        LoadMode,
+        ProfileConfig,
+        ProjectConfig,
+        RenderConfig,
+    )
     from cosmos.constants import TestBehavior
 
     settings = load_settings(project_dir)

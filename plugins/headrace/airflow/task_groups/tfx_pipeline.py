@@ -48,9 +48,7 @@ def TfxPipeline(  # noqa: N802 - reads as a building block in a DAG file
         )
     if PARTITION_PARAMETER in compiled.parameters:
         values.setdefault(PARTITION_PARAMETER, "{{ partition_key or '' }}")
-    missing = sorted(
-        name for name, default in compiled.parameters.items() if default is None and name not in values
-    )
+    missing = sorted(name for name, default in compiled.parameters.items() if default is None and name not in values)
     if missing:
         raise ConfigurationError(
             f"Pipeline {pipeline!r} needs a value for {', '.join(missing)}: TfxPipeline({pipeline!r}, parameters=…)."
