@@ -1,6 +1,6 @@
 """What every Headrace operator shares: its project, its partition, its folder of results; orchestration interpreter."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ class HeadraceOperator(BaseOperator):
         partition_key: Templated; the partition of the DAG run by default.
     """
 
-    template_fields = ("partition_key",)
+    template_fields: Sequence[str] = ("partition_key",)
 
     def __init__(
         self,

@@ -1,7 +1,5 @@
 """The registration with Airflow; found by the shim in ``plugins/`` or by the wheel's entry point, not by both."""
 
-from typing import ClassVar
-
 from airflow.plugins_manager import AirflowPlugin
 
 from headrace.airflow import pools
@@ -11,4 +9,4 @@ class HeadracePlugin(AirflowPlugin):
     """Headrace in Airflow."""
 
     name = "headrace"
-    listeners: ClassVar[list[object]] = [pools]
+    listeners = [pools]  # noqa: RUF012 - as Airflow declares it

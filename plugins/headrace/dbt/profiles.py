@@ -79,6 +79,7 @@ def _render(value: str, where: Path) -> str:
         return found
 
     try:
-        return SandboxedEnvironment(undefined=jinja2.StrictUndefined).from_string(value).render(env_var=env_var)
+        template = SandboxedEnvironment(undefined=jinja2.StrictUndefined).from_string(value)
+        return str(template.render(env_var=env_var))
     except jinja2.TemplateError as error:
         raise ConfigurationError(f"{where}: cannot render {value!r}: {error}") from error

@@ -11,7 +11,6 @@ The folder is the whole truth about a job, so a watcher that died is replaced by
 """
 
 import fcntl
-import os
 import subprocess
 import sys
 import time
@@ -101,8 +100,11 @@ class Job:
         """
         attempt = uuid.uuid4().hex
         supervisor = subprocess.Popen(
-            [sys.executable, "-m", "headrace.jobs.supervise", str(self.folder), attempt, str(self.lease_seconds)]
-            + list(command),
+            [
+                *(sys.executable, "-m", "headrace.jobs.supervise"),
+                *(str(self.folder), attempt, str(self.lease_seconds)),
+                *command,
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -1,6 +1,6 @@
 """Run one node of a compiled TFX pipeline in the TFX interpreter; orchestration interpreter."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ class TfxNodeOperator(HeadraceOperator):
         parameters: Values of the pipeline's runtime parameters, by name; templated.
     """
 
-    template_fields = ("partition_key", "parameters")
+    template_fields: Sequence[str] = ("partition_key", "parameters")
     ui_color = "#e8daef"
 
     def __init__(

@@ -1,0 +1,61 @@
+"""Where configuration comes from."""
+
+from pathlib import Path
+
+import pytest
+
+from headrace.exceptions import ConfigurationError
+from headrace.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("PROJECT_DIR", "STATE_DIR", "TFX_PYTHON"):
+        monkeypatch.delenv(f"AIRFLOW__HEADRACE__{name}", raising=False)
+    monkeypatch.delenv("AIRFLOW__CORE__DAGS_FOLDER", raising=False)
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))
+
+
+def test_environment_wins_over_airflow_cfg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "airflow").mkdir()
+    config = "[core]\ndags_folder = /srv/x/dags\n[headrace]\nproject_dir = /srv/a\nstate_dir = /var/lib/headrace\n"
+    (tmp_path / "airflow" / "airflow.cfg").write_text(config)
+    assert load_settings().project_dir == Path("/srv/a")
+    monkeypatch.setenv("AIRFLOW__HEADRACE__PROJECT_DIR", "/srv/b")
+    settings = load_settings()
+    assert (settings.project_dir, settings.state_dir) == (Path("/srv/b"), Path("/var/lib/headrace"))
+    assert settings.dbt_project_dir == Path("/srv/b/dbt_project")
+
+
+def test_the_dags_folder_names_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", "/srv/c/dags")
+    assert load_settings().project_dir == Path("/srv/c")
+
+
+def test_a_folder_above_the_working_directory_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "p" / "dags").mkdir(parents=True)
+    (tmp_path / "p" / "dbt_project").mkdir()
+    monkeypatch.chdir(tmp_path / "p" / "dbt_project")
+    assert load_settings().project_dir == tmp_path / "p"
+
+
+def test_no_project_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match="AIRFLOW__HEADRACE__PROJECT_DIR"):
+        load_settings()
+
+
+def test_another_project_keeps_its_parts_together(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AIRFLOW__HEADRACE__STATE_DIR", "/var/lib/headrace")
+    settings = load_settings(tmp_path / "penguins")
+    assert settings.state_dir == tmp_path / "penguins" / ".headrace"
+
+
+def test_a_task_folder_stays_inside_the_runs_folder(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path)
+    runs = settings.state_dir / "runs"
+    folder = settings.task_folder("dag", "manual__2013-01__2026-01-01T00:00:00+00:00", "group.task")
+    assert folder.relative_to(runs).parts == ("dag", "manual__2013-01__2026-01-01T00:00:00+00:00", "group.task")
+    assert settings.task_folder("dag", "../../etc", "t").parent.parent.parent == runs
+    with pytest.raises(ConfigurationError):
+        settings.task_folder("dag", "..", "t")
