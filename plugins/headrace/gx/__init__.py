@@ -1,0 +1,1 @@
+"""Great Expectations: suites in, check results out; orchestration interpreter. Importing this imports no GX."""
