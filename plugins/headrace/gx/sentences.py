@@ -32,7 +32,7 @@ def describe_failure(
     """Say what failed, on how many rows and where.
 
     Args:
-        configuration: The expectation: ``type``, ``kwargs``, ``meta`` (``unit`` is shown after numbers), ``description``.
+        configuration: The expectation: ``type``, ``kwargs``, ``description``, ``meta`` (``unit`` goes after numbers).
         details: GX's ``result`` of it.
         sample: Failing rows, keys included.
         row_key: Columns that name a row.
@@ -53,7 +53,8 @@ def describe_failure(
         subject = _STATISTICS[kind].format(column=kwargs.get("column"))
         observed = show_value(details.get("observed_value"))
         return f"{subject} is {observed}{_unit(unit)}, expected {_bounds(kwargs, unit)}"
-    missing = details.get("partial_missing_list") or ((details.get("details") or {}).get("mismatched") or {}).get("missing")
+    mismatched = (details.get("details") or {}).get("mismatched") or {}
+    missing = details.get("partial_missing_list") or mismatched.get("missing")
     if missing:
         return f"{kwargs.get('column') or 'the table'} lacks {', '.join(show_value(value) for value in missing)}"
     observed = f"; found {show_value(details['observed_value'])}" if details.get("observed_value") is not None else ""
@@ -92,7 +93,8 @@ def _phrase(kind: str, kwargs: Mapping[str, Any], details: Mapping[str, Any], un
     if kind == "expect_column_values_to_be_unique":
         return f"{has} a {column} that another row has too"
     if kind in ("expect_compound_columns_to_be_unique", "expect_select_column_values_to_be_unique_within_record"):
-        return f"{has} {', '.join(kwargs.get('column_list') or [])} that {'another row has' if one else 'other rows have'} too"
+        others = "another row has" if one else "other rows have"
+        return f"{has} {', '.join(kwargs.get('column_list') or [])} that {others} too"
     if kind == "expect_column_pair_values_a_to_be_greater_than_b":
         return f"{has} {kwargs.get('column_A')} not greater than {kwargs.get('column_B')}"
     if kind == "expect_column_pair_values_to_be_equal":
@@ -126,7 +128,9 @@ def _places(column: str | None, sample: Sequence[Mapping[str, Any]], row_key: Se
     for row in sample[:_SHOWN_ROWS]:
         key = ", ".join(f"{name}={row[name]}" for name in row_key if name in row)
         others = [name for name in row if name not in row_key] if column not in row else [column]
-        values = ", ".join(show_value(row[name]) if name == column else f"{name}={show_value(row[name])}" for name in others)
+        values = ", ".join(
+            show_value(row[name]) if name == column else f"{name}={show_value(row[name])}" for name in others
+        )
         shown.append(" at ".join(part for part in (values, key) if part))
     more = "; …" if len(sample) > _SHOWN_ROWS else ""
     return f" ({'; '.join(shown)}{more})" if shown else ""

@@ -52,7 +52,7 @@ class SuiteDocument:
     def target(
         self, table: str | None = None, partition_column: str | None = None, row_key: Sequence[str] | None = None
     ) -> SuiteTarget:
-        """Return the rows that the suite is about; arguments win over ``meta``, and the table defaults to the suite's name."""
+        """Return the rows that the suite is about: arguments win over ``meta``, and the suite's name is a table's."""
         column = self.meta.get("partition_column") if partition_column is None else partition_column
         keys = self.meta.get("row_key") or () if row_key is None else row_key
         return SuiteTarget(
@@ -95,7 +95,9 @@ def load_suite(context_dir: Path, suite: str) -> SuiteDocument:
     except ValueError as error:
         raise ConfigurationError(f"suite {suite}: {path} is not valid JSON: {error}", suite=suite) from error
     expectations = document.get("expectations") if isinstance(document, dict) else None
-    if not isinstance(expectations, list) or not all(isinstance(each, dict) and each.get("type") for each in expectations):
+    if not isinstance(expectations, list) or not all(
+        isinstance(each, dict) and each.get("type") for each in expectations
+    ):
         raise ConfigurationError(
             f"suite {suite}: {path} is not a GX suite: it needs a list `expectations`, each with a `type`", suite=suite
         )
@@ -112,7 +114,10 @@ def build_expectation_suite(suite: SuiteDocument) -> Any:
     """
     from great_expectations import ExpectationSuite
     from great_expectations.exceptions import ExpectationNotFoundError
-    from great_expectations.expectations.registry import get_expectation_impl, list_registered_expectation_implementations
+    from great_expectations.expectations.registry import (
+        get_expectation_impl,
+        list_registered_expectation_implementations,
+    )
 
     for number, configuration in enumerate(suite.expectations, 1):
         kind = str(configuration["type"])
@@ -134,4 +139,6 @@ def build_expectation_suite(suite: SuiteDocument) -> Any:
                 suite=suite.name,
                 expectation=kind,
             ) from error
-    return ExpectationSuite(name=suite.name, expectations=[dict(each) for each in suite.expectations], meta=dict(suite.meta))
+    return ExpectationSuite(
+        name=suite.name, expectations=[dict(each) for each in suite.expectations], meta=dict(suite.meta)
+    )

@@ -33,14 +33,17 @@ def open_warehouse(warehouse: Path, *, read_only: bool = False) -> Iterator["duc
     import duckdb
 
     if read_only and not warehouse.is_file():
-        raise ConfigurationError(f"warehouse {warehouse} does not exist: land a partition first", warehouse=str(warehouse))
+        raise ConfigurationError(
+            f"warehouse {warehouse} does not exist: land a partition first", warehouse=str(warehouse)
+        )
     if not read_only:
         warehouse.parent.mkdir(parents=True, exist_ok=True)
     try:
-        connection = duckdb.connect(str(warehouse), read_only=read_only, config={"TimeZone": "UTC"})
+        connection = duckdb.connect(str(warehouse), read_only=read_only)
     except (duckdb.IOException, duckdb.ConnectionException) as error:
         raise translate_open_error(warehouse, error) from error
     try:
+        connection.execute("set TimeZone = 'UTC'")
         yield connection
     finally:
         connection.close()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.exceptions import ConfigurationError, LandingError
+from headrace.exceptions import ConfigurationError
 from headrace.quality.identifiers import quote_identifier, quote_relation
 from headrace.quality.partitions import check_partition_key
 from headrace.warehouse.connection import open_warehouse
@@ -47,8 +47,8 @@ def land_partition(
 ) -> list[LandedTable]:
     """Land one partition of every table, in one transaction; landing it again replaces it.
 
-    A partitioned table gets the columns ``partition_key`` and ``_landed_at`` (UTC). A table whose file is the same for every
-    partition is a reference table and is replaced whole.
+    A partitioned table gets the columns ``partition_key`` and ``_landed_at`` (UTC). A table whose file is the same for
+    every partition is a reference table and is replaced whole.
 
     Args:
         warehouse: The DuckDB file.
@@ -93,7 +93,8 @@ def _land_table(connection: "duckdb.DuckDBPyConnection", file: LandingFile, part
     own = [PARTITION_COLUMN] * table.partitioned + [LANDED_AT_COLUMN]
     own_values = "?::varchar, " * table.partitioned + "(now() at time zone 'UTC')"
     connection.execute(
-        f"insert into {relation} ({names}, {', '.join(map(quote_identifier, own))}) select {names}, {own_values} from {_STAGED}",
+        f"insert into {relation} ({names}, {', '.join(map(quote_identifier, own))}) "
+        f"select {names}, {own_values} from {_STAGED}",
         values,
     )
     connection.execute(f"drop table {_STAGED}")

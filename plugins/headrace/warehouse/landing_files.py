@@ -84,8 +84,9 @@ def stage_file(connection: "duckdb.DuckDBPyConnection", file: LandingFile, parti
     names = ", ".join(quote_identifier(name) for name in types)
     try:
         connection.execute(
-            f"create or replace temp table {staged} as select {names} from read_csv(?, auto_detect = false, header = true, "
-            f"delim = ',', quote = '\"', escape = '\"', columns = {{{layout}}}, nullstr = [{nulls}], store_rejects = true)",
+            f"create or replace temp table {staged} as select {names} from read_csv(?, columns = {{{layout}}}, "
+            f"nullstr = [{nulls}], auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', "
+            "store_rejects = true)",
             [str(file.path)],
         )
     except duckdb.Error as error:
@@ -136,7 +137,7 @@ def _refuse_malformed_rows(connection: "duckdb.DuckDBPyConnection", file: Landin
     shown = [_describe_reject(*reject) for reject in rejects[:_SHOWN]]
     of_how_many = f", the first {_SHOWN} of them" if len(rejects) > _SHOWN else ""
     raise LandingError(
-        f"{file.path} has {len(rejects):,} malformed value{'s'[:len(rejects) > 1]}{of_how_many}: {'; '.join(shown)}. "
+        f"{file.path} has {len(rejects):,} malformed value{'s'[: len(rejects) > 1]}{of_how_many}: {'; '.join(shown)}. "
         "Nothing was landed",
         path=str(file.path),
         source=file.table.name,
@@ -161,13 +162,14 @@ def _refuse_other_partitions(
     table = file.table
     try:
         others = connection.execute(
-            f"select belongs_to, count(*) from (select ({table.partition_expression})::varchar as belongs_to from {staged}) "
-            "where belongs_to is distinct from ? group by all order by count(*) desc, belongs_to",
+            f"with rows_of as (select ({table.partition_expression})::varchar as belongs_to from {staged}) "
+            "select belongs_to, count(*) from rows_of where belongs_to is distinct from ? group by all order by count(*) desc, belongs_to",
             [partition_key],
         ).fetchall()
     except duckdb.Error as error:
         raise LandingError(
-            f"{file.path}: the partition_expression of source {table.name} ({table.partition_expression}) failed: {error}",
+            f"{file.path}: the partition_expression of source {table.name} ({table.partition_expression}) failed: "
+            f"{str(error).splitlines()[0]}",
             path=str(file.path),
             source=table.name,
         ) from error
@@ -182,4 +184,4 @@ def _refuse_other_partitions(
 
 
 def _columns(names: list[str]) -> str:
-    return f"column{'s'[:len(names) > 1]} {', '.join(names)}"
+    return f"column{'s'[: len(names) > 1]} {', '.join(names)}"

@@ -73,7 +73,8 @@ def load_landing_tables(manifest_path: Path) -> list[LandingTable]:
     ]
     if not tables:
         raise ConfigurationError(
-            f"{manifest_path} has no source with `meta: {{landing: <file>}}`: say in the source's yml which file lands in it"
+            f"{manifest_path} has no source with `meta: {{landing: <file>}}`: "
+            "say in the source's yml which file lands in it"
         )
     return sorted(tables, key=lambda table: (not table.partitioned, table.name))
 

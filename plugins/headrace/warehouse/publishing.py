@@ -60,7 +60,7 @@ def publish_partition(
     Raises:
         ConfigurationError: No such table or column.
         NoResultsError: The partition has no rows.
-        PublishingError: It could not be written whole, for example for a full disk; what was there before is still there.
+        PublishingError: It could not be written whole, for example for a full disk; nothing changed.
         WarehouseLockedError: Another process holds the warehouse.
     """
     check_partition_key(partition_key)
@@ -105,7 +105,8 @@ def _copy_partition(
             )
         target = quote_literal(str(partial))
         connection.execute(
-            f"copy (select * {where} order by {order}) to {target} (format parquet, compression snappy)", [partition_key]
+            f"copy (select * {where} order by {order}) to {target} (format parquet, compression snappy)",
+            [partition_key],
         )
         written = _count(connection, "select count(*) from read_parquet(?)", [str(partial)])
     except (duckdb.CatalogException, duckdb.BinderException) as error:
