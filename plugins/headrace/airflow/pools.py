@@ -1,4 +1,4 @@
-"""The pools that Headrace's tasks need, made where the scheduler starts; orchestration interpreter."""
+"""The pools that Headrace's tasks need, made where Airflow's own jobs start; orchestration interpreter."""
 
 import logging
 from typing import Any
@@ -18,16 +18,22 @@ POOLS = {
 
 @hookimpl
 def on_starting(component: Any) -> None:
-    """Create the pools that do not exist when a scheduler starts; one that exists keeps its slots."""
-    if getattr(component, "job_type", None) != "SchedulerJob":
+    """Create the pools that do not exist; one that exists keeps its slots.
+
+    Airflow's jobs (scheduler, triggerer, dag-processor) own the metadata database; they do not know their type yet
+    when they are announced, so whichever is first makes the pools. Task processes are announced too, and do not.
+    """
+    if type(component).__module__ != "airflow.jobs.job":
         return
     from airflow.models.pool import Pool
     from airflow.utils.session import create_session
+    from sqlalchemy.exc import IntegrityError
 
-    with create_session() as session:
-        for name, (slots, description) in POOLS.items():
-            if Pool.get_pool(name, session=session) is None:
-                Pool.create_or_update_pool(
-                    name, slots=slots, description=description, include_deferred=False, session=session
-                )
-                log.info("Created the pool %s with %d slots", name, slots)
+    for name, (slots, description) in POOLS.items():
+        try:
+            with create_session() as session:
+                if Pool.get_pool(name, session=session) is None:
+                    session.add(Pool(pool=name, slots=slots, description=description, include_deferred=False))
+                    log.info("Created the pool %s with %d slots", name, slots)
+        except IntegrityError:
+            log.info("Another component created the pool %s at the same time", name)

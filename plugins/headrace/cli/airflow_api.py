@@ -1,7 +1,7 @@
 """Airflow's REST API, as far as the command line needs it."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -54,6 +54,19 @@ class AirflowApi:
             return False
         wanted = ("metadatabase", "scheduler", "dag_processor", "triggerer")
         return all((health.json().get(part) or {}).get("status") == "healthy" for part in wanted)
+
+    def wait_until_healthy(self, timeout_seconds: float, check: Callable[[], None] = lambda: None) -> None:
+        """Wait until every component is healthy; ``check`` is called meanwhile and may raise.
+
+        Raises:
+            AirflowApiError: The time is up.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while not self.is_healthy():
+            check()
+            if time.monotonic() > deadline:
+                raise AirflowApiError(f"Airflow at {self.url} is not healthy after {timeout_seconds:.0f} s.")
+            time.sleep(0.5)
 
     def wait_for_dag(self, dag_id: str, timeout_seconds: float = 120) -> None:
         """Wait until a DAG is parsed and can be triggered.
@@ -119,11 +132,15 @@ class AirflowApi:
         ]
         return sorted(found, key=lambda task: (task.start is None, task.start or "", task.task_id))
 
-    def task_log(self, dag_id: str, run_id: str, task: TaskState) -> list[str]:
-        """Return the messages of a task's log."""
+    def task_error(self, dag_id: str, run_id: str, task: TaskState) -> str | None:
+        """Return the error that ended a task, as its log has it; None where the log has none."""
         path = f"/api/v2/dags/{quote(dag_id)}/dagRuns/{quote(run_id)}/taskInstances/{quote(task.task_id)}"
         content = self._get(f"{path}/logs/{max(task.try_number, 1)}", full_content=True)["content"]
-        return [str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content]
+        for line in reversed(content):
+            detail = line.get("error_detail") if isinstance(line, dict) else None
+            if detail:
+                return f"{detail[0]['exc_type']}: {detail[0]['exc_value']}"
+        return None
 
     def _get(self, path: str, **params: Any) -> dict[str, Any]:
         return self._request("GET", path, params=params)
@@ -131,9 +148,7 @@ class AirflowApi:
     def _send(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         return self._request(method, path, json=body)
 
-    def _request(
-        self, method: str, path: str, *, conflict_is_success: bool = False, **kwargs: Any
-    ) -> dict[str, Any]:
+    def _request(self, method: str, path: str, *, conflict_is_success: bool = False, **kwargs: Any) -> dict[str, Any]:
         """Send a request; try again where SQLite was busy (500) or the server not yet up, not where it refused."""
         for attempt in range(6):
             try:

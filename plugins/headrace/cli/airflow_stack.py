@@ -97,9 +97,8 @@ class AirflowStack:
         """Migrate the database and start every component.
 
         Raises:
-            ConfigurationError: Another stack of this project is running, or the database could not be migrated.
+            ConfigurationError: The database could not be migrated.
         """
-        self._refuse_second()
         self._end_leftovers(say)
         self.home.mkdir(parents=True, exist_ok=True)
         self.port = find_free_port()
@@ -120,15 +119,10 @@ class AirflowStack:
         """Wait until every component reports itself healthy.
 
         Raises:
-            AirflowStoppedError: A component ended, or the time is up.
+            AirflowStoppedError: A component ended.
+            AirflowApiError: The time is up.
         """
-        deadline = time.monotonic() + timeout_seconds
-        while time.monotonic() < deadline:
-            self.check()
-            if api.is_healthy():
-                return
-            time.sleep(0.5)
-        raise AirflowStoppedError(f"Airflow was not ready after {timeout_seconds:.0f} s: see {self.home / 'logs'}")
+        api.wait_until_healthy(timeout_seconds, self.check)
 
     def check(self) -> None:
         """Raise where a component has ended by itself."""
@@ -172,7 +166,12 @@ class AirflowStack:
     def _log(self, name: str) -> Path:
         return self.home / "logs" / "components" / f"{name.replace(' ', '-')}.log"
 
-    def _refuse_second(self) -> None:
+    def refuse_second(self) -> None:
+        """Refuse to start where another stack of this project is running.
+
+        Raises:
+            ConfigurationError: One is; the message says where.
+        """
         try:
             other = read_json(self.settings.state_dir / STACK_FILE)
         except ContractError:

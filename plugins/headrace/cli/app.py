@@ -24,7 +24,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output; progress goes to standard error.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on standard output; progress goes to standard error.")
+]
 ProjectDir = Annotated[
     Path | None,
     typer.Option("--project-dir", help="The project's folder; by default the configured one, or the one you are in."),
@@ -52,7 +54,9 @@ def up(project_dir: ProjectDir = None) -> None:
 
     console = _console(False)
     with running_stack(load_settings(project_dir), console) as (stack, api):
-        console.print(f"[bold green]Airflow is ready at {stack.url}[/]  (Ctrl-C stops it; only this machine can reach it)")
+        console.print(
+            f"[bold green]Airflow is ready at {stack.url}[/]  (Ctrl-C stops it; only this machine can reach it)"
+        )
         for file, trace in api.import_errors().items():
             console.print(f"[red]{file} cannot be loaded: {trace.strip().splitlines()[-1]}[/]", highlight=False)
         while True:
@@ -78,7 +82,9 @@ def run(
 
 @app.command("compile")
 def compile_(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="'dbt' or a pipeline; all by default.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="'dbt' or a pipeline; all by default.")
+    ] = None,
     force: Annotated[bool, typer.Option(help="Compile also what has not changed.")] = False,
     project_dir: ProjectDir = None,
     as_json: Json = False,
@@ -127,8 +133,9 @@ def version() -> None:
 
 def main() -> None:
     """Run the command line; errors become one message and an exit code that means something."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    # Also where the shell started us in the background, which ignores SIGINT.
+    for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(stop, _interrupt)
     try:
         code = app(standalone_mode=False) or ExitCode.OK
     except (KeyboardInterrupt, typer.Abort):
@@ -160,6 +167,3 @@ def _console(as_json: bool) -> Console:
 
 def _print_json(document: Any) -> None:
     print(json.dumps(document, indent=1))
-
-
-

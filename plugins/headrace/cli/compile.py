@@ -49,12 +49,23 @@ def compile_all(
         ConfigurationError: A name is unknown, an interpreter is missing, or a source is wrong; the message holds
             what dbt or the pipeline said.
     """
-    known = ([] if not (settings.dbt_project_dir / "dbt_project.yml").is_file() else ["dbt"]) + find_pipelines(settings)
+    known = find_compilable(settings)
     wanted = list(names) or known
     unknown = [name for name in wanted if name not in known]
     if unknown:
-        raise ConfigurationError(f"Nothing called {', '.join(unknown)} to compile; there is {', '.join(known) or 'nothing'}.")
-    return [_compile_dbt(settings, force, say) if name == "dbt" else _compile_tfx(settings, name, force, say) for name in wanted]
+        raise ConfigurationError(
+            f"Nothing called {', '.join(unknown)} to compile; there is {', '.join(known) or 'nothing'}."
+        )
+    return [
+        _compile_dbt(settings, force, say) if name == "dbt" else _compile_tfx(settings, name, force, say)
+        for name in wanted
+    ]
+
+
+def find_compilable(settings: Settings) -> list[str]:
+    """Return ``dbt``, if the project has a dbt project, and the names of its pipelines."""
+    dbt = ["dbt"] if (settings.dbt_project_dir / "dbt_project.yml").is_file() else []
+    return dbt + find_pipelines(settings)
 
 
 def find_pipelines(settings: Settings) -> list[str]:
@@ -96,7 +107,14 @@ def _compile_dbt(settings: Settings, force: bool, say: Callable[[str], None]) ->
     if not dbt.exists():
         raise ConfigurationError(f"There is no dbt beside {sys.executable}: run 'make setup'.")
     run = [str(dbt), "--no-use-colors", "--no-send-anonymous-usage-stats", "--log-path", str(folder / "logs")]
-    where = ["--project-dir", str(settings.dbt_project_dir), "--profiles-dir", str(folder), "--target-path", str(folder)]
+    where = [
+        "--project-dir",
+        str(settings.dbt_project_dir),
+        "--profiles-dir",
+        str(folder),
+        "--target-path",
+        str(folder),
+    ]
     if (settings.dbt_project_dir / "packages.yml").is_file():
         _run([*run, "deps", *where[:4]], dict(os.environ), "dbt deps")
     # Neither opens the warehouse, which a task may hold.

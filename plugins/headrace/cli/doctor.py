@@ -50,7 +50,9 @@ def examine(settings: Settings) -> list[Finding]:
 
 def _examine_packages(_: Settings) -> Iterator[Finding]:
     here = f"Python {sys.version_info.major}.{sys.version_info.minor} at {sys.executable}"
-    yield Finding("Airflow's interpreter", sys.version_info[:2] in ((3, 11), (3, 12), (3, 13)), here, "use Python 3.11 to 3.13")
+    yield Finding(
+        "Airflow's interpreter", sys.version_info[:2] in ((3, 11), (3, 12), (3, 13)), here, "use Python 3.11 to 3.13"
+    )
     for package in PACKAGES:
         try:
             yield Finding(package, True, version(package))
@@ -79,7 +81,9 @@ def _examine_dbt(settings: Settings) -> Iterator[Finding]:
     except HeadraceError as error:
         yield Finding("dbt project", False, error.message, "see docs/bring-your-own-project.md")
         return
-    found = f"{warehouse} ({warehouse.stat().st_size / 1e6:.0f} MB)" if warehouse.exists() else f"{warehouse}, not made yet"
+    found = (
+        f"{warehouse} ({warehouse.stat().st_size / 1e6:.0f} MB)" if warehouse.exists() else f"{warehouse}, not made yet"
+    )
     yield Finding("dbt project", True, f"{settings.dbt_project_dir}, warehouse {found}")
     changed = changed_dbt_sources(settings)
     yield Finding("dbt manifest", not changed, _describe_changed(changed), "run 'headrace compile'")
@@ -100,7 +104,9 @@ def _examine_pipelines(settings: Settings) -> Iterator[Finding]:
 def _examine_machine(settings: Settings) -> Iterator[Finding]:
     place = settings.state_dir if settings.state_dir.exists() else settings.project_dir
     free = shutil.disk_usage(place).free / 1e9
-    yield Finding("free disk", free >= WANTED_DISK_GB, f"{free:.0f} GB at {place}", f"make room: {WANTED_DISK_GB} GB are wanted")
+    yield Finding(
+        "free disk", free >= WANTED_DISK_GB, f"{free:.0f} GB at {place}", f"make room: {WANTED_DISK_GB} GB are wanted"
+    )
 
 
 def _describe_changed(changed: list[str]) -> str:

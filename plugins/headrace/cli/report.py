@@ -48,7 +48,9 @@ def build_report(settings: Settings, partition_key: str, runs: Iterable[tuple[st
     }
 
 
-def score_rows(settings: Settings, partition_key: str, folders: list[Path], pushed_to: str | None) -> list[dict[str, Any]]:
+def score_rows(
+    settings: Settings, partition_key: str, folders: list[Path], pushed_to: str | None
+) -> list[dict[str, Any]]:
     """Score a few rows of the partition with the model that was pushed; none where none was pushed."""
     data = next(iter(sorted(settings.features_dir.glob(f"*/{partition_key}.parquet"))), None)
     if not pushed_to or data is None:

@@ -19,7 +19,9 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
         told = ", ".join(f"{number} {status}" for status, number in count.items())
         console.print(f"dbt {kind}s: {told}", highlight=False)
     if report["published"]:
-        console.print(f"published: {report['published']['rows']:,} rows, {report['published']['path']}", highlight=False)
+        console.print(
+            f"published: {report['published']['rows']:,} rows, {report['published']['path']}", highlight=False
+        )
     _print_checks(console, report)
     if report["model"]:
         _print_model(console, report["model"])
@@ -35,7 +37,9 @@ def _print_checks(console: Console, report: dict[str, Any]) -> None:
             table.add_row(tool, severity, str(count["passed"]), f"[{colour}]{count['failed']}[/]")
     console.print(table)
     for failing in report["failing"]:
-        console.print(f"[yellow]{failing['severity']}[/] ({failing['tool']}): {escape(failing['message'])}", highlight=False)
+        console.print(
+            f"[yellow]{failing['severity']}[/] ({failing['tool']}): {escape(failing['message'])}", highlight=False
+        )
 
 
 def _print_model(console: Console, model: dict[str, Any]) -> None:

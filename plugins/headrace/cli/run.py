@@ -30,6 +30,7 @@ def run_dag(settings: Settings, dag_id: str, partition_key: str | None, console:
     place: AbstractContextManager[tuple[AirflowStack | None, AirflowApi]]
     place = running_stack(settings, console) if api is None else nullcontext((None, api))
     with place as (stack, airflow):
+        airflow.wait_until_healthy(timeout_seconds=60)
         airflow.wait_for_dag(dag_id)
         airflow.unpause(dag_id)
         run = WatchedRun(dag_id, airflow.trigger(dag_id, partition_key), partition_key)

@@ -9,21 +9,31 @@ from rich.console import Console
 
 from headrace.cli.airflow_api import AirflowApi
 from headrace.cli.airflow_stack import STACK_FILE, AirflowStack
-from headrace.cli.compile import compile_all
+from headrace.cli.compile import compile_all, find_compilable
 from headrace.contracts.files import ContractError, read_json
+from headrace.exceptions import ConfigurationError
 from headrace.jobs.processes import is_alive
 from headrace.settings import Settings
 
 
 @contextmanager
 def running_stack(settings: Settings, console: Console) -> Iterator[tuple[AirflowStack, AirflowApi]]:
-    """Compile what has changed, start Airflow, and stop it when the block is left, however it is left."""
+    """Compile what has changed, start Airflow, and stop it when the block is left, however it is left.
+
+    What cannot be compiled is said and does not keep Airflow from starting: Airflow shows the DAG's error too.
+    """
 
     def say(message: str) -> None:
         console.print(message, highlight=False, markup=False)
 
-    compile_all(settings, say=say)
     stack = AirflowStack(settings)
+    stack.refuse_second()
+    for name in find_compilable(settings):
+        try:
+            compile_all(settings, [name], say=say)
+        except ConfigurationError as error:
+            say(f"{error.message}\nA DAG that needs {name} does not load until this is mended; the others do.")
+    stack.refuse_second()
     try:
         stack.start(say)
         api = AirflowApi(stack.url)

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from rich.console import Console
+from rich.markup import escape
 
 from headrace.cli.airflow_api import FINISHED, AirflowApi, TaskState
 
 ENDED = {
     "success": "[green]ok[/]     ",
     "failed": "[red]FAILED[/] ",
-    "upstream_failed": "[yellow]not run[/]",
     "skipped": "[yellow]skipped[/]",
     "removed": "[dim]removed[/]",
     "up_for_retry": "[yellow]retry[/]  ",
@@ -85,7 +85,9 @@ def watch_runs(
                 if run.finished:
                     active.remove(run)
                     colour = "green" if run.state == "success" else "red"
-                    console.print(f"[bold {colour}]{run.title}: {run.state}[/]")
+                    not_run = sum(task.state == "upstream_failed" for task in run.tasks)
+                    after = f", {not_run} tasks after the failed one not run" if not_run else ""
+                    console.print(f"[bold {colour}]{run.title}: {run.state}[/]{after}", highlight=False)
                     more = list(on_finished(run))
                     followed += more
                     active += more
@@ -98,10 +100,9 @@ def _tell(console: Console, api: AirflowApi, run: WatchedRun, task: TaskState, e
     took = f"{task.duration:6.1f} s" if task.duration else "        "
     console.print(f"{_clock(elapsed)}  {ENDED[task.state]}  {took}  {run.title}  {task.task_id}", highlight=False)
     if task.state == "failed":
-        for line in reversed(api.task_log(run.dag_id, run.run_id, task)):
-            if "Exception" in line or "Error" in line or "NOT BLESSED" in line:
-                console.print(f"            [red]{line[:600]}[/]", highlight=False, markup=True)
-                break
+        error = api.task_error(run.dag_id, run.run_id, task)
+        if error:
+            console.print(f"       [red]{escape(error[:1500])}[/]", highlight=False)
 
 
 def _describe_active(active: list[WatchedRun], elapsed: float) -> str:

@@ -31,8 +31,11 @@ class LandPartitionOperator(HeadraceOperator):
         tables = load_landing_tables(settings.dbt_manifest)
         warehouse = load_warehouse_path(settings.dbt_project_dir)
         landed = land_partition(warehouse, settings.landing_dir, tables, self.partition_key)
-        document = [asdict(table) for table in landed]
+        document = [{**asdict(table), "path": str(table.path)} for table in landed]
         write_json(self.task_folder(settings, context) / LANDED_FILE, {"tables": document})
         for table in landed:
-            self.log.info("%s", table)
+            replaced = f", {table.replaced_rows:,} replaced" if table.replaced_rows else ""
+            self.log.info("%s: %d rows%s from %s", table.relation, table.rows, replaced, table.path)
+            for warning in table.warnings:
+                self.log.warning("%s: %s", table.relation, warning)
         return document

@@ -50,10 +50,12 @@ class PublishPartitionOperator(HeadraceOperator):
             self.relation,
             self.partition_key,
             settings.features_dir / self.asset.name,
+            order_by=self.order_by or (),
         )
-        document = {key: str(value) if key == "path" else value for key, value in asdict(published).items()}
+        document = {**asdict(published), "path": str(published.path)}
         write_json(self.task_folder(settings, context) / PUBLISHED_FILE, document)
-        self.log.info("Published %s: %d rows in %s", self.partition_key, published.rows, published.path)
+        change = "" if published.changed else ", unchanged since it was last published"
+        self.log.info("Published %s: %d rows in %s%s", self.partition_key, published.rows, published.path, change)
         event = context["outlet_events"][self.asset]
         event.add_partitions(self.partition_key)
         event.extra = {"rows": published.rows, "sha256": published.sha256}

@@ -92,7 +92,8 @@ def DbtTransform(  # noqa: N802 - reads as a building block in a DAG file
 
 def keep_run_results(target_dir: str, *, context: "Context", project: str | Path | None = None) -> None:
     """Keep what dbt reports of a run, and its tests as check results; called by Cosmos before it judges the run."""
-    from headrace.dbt.run_results import parse_run_results
+    from headrace.dbt.manifest import load_manifest
+    from headrace.dbt.run_results import load_run_results
 
     settings = load_settings(project)
     task = context["ti"]
@@ -100,8 +101,8 @@ def keep_run_results(target_dir: str, *, context: "Context", project: str | Path
     folder.mkdir(parents=True, exist_ok=True)
     target = Path(target_dir) / "target"
     replace_file(folder / RUN_RESULTS_FILE, (target / "run_results.json").read_bytes())
-    checks = parse_run_results(target / "run_results.json", target / "manifest.json", context["partition_key"])
-    write_json(folder / CHECKS_FILE, {"checks": [check.to_json() for check in checks]})
+    run = load_run_results(folder / RUN_RESULTS_FILE, load_manifest(target / "manifest.json"), context["partition_key"])
+    write_json(folder / CHECKS_FILE, {"checks": [check.to_json() for check in run.checks]})
 
 
 def _profile_names(profiles: Path) -> tuple[str, str]:
