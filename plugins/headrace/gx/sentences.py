@@ -46,7 +46,7 @@ def describe_failure(
         failed, total = int(details["unexpected_count"]), int(details.get("element_count") or total_rows)
         phrase = _phrase(kind, kwargs, details, unit, failed == 1)
         allowed = _allowed(kwargs)
-        return f"{_rows(failed, total)} {phrase}{_places(kwargs.get('column'), sample, row_key)}{allowed}"
+        return f"{_rows(failed, total)} {phrase}{_places(str(kwargs.get('column')), sample, row_key)}{allowed}"
     if kind == "expect_column_to_exist":
         return f"there is no column {kwargs.get('column')}"
     if kind in _STATISTICS:
@@ -122,12 +122,12 @@ def _bounds(kwargs: Mapping[str, Any], unit: str) -> str:
     return f"{show_value(low)} to {show_value(high)}{_unit(unit)}"
 
 
-def _places(column: str | None, sample: Sequence[Mapping[str, Any]], row_key: Sequence[str]) -> str:
+def _places(column: str, sample: Sequence[Mapping[str, Any]], row_key: Sequence[str]) -> str:
     """Say where: ``(1,048.36 at origin=EWR, time_hour=2013-02-12T08:00:00Z)``."""
     shown = []
     for row in sample[:_SHOWN_ROWS]:
         key = ", ".join(f"{name}={row[name]}" for name in row_key if name in row)
-        others = [name for name in row if name not in row_key] if column not in row else [column]
+        others = [column] if column in row else [name for name in row if name not in row_key]
         values = ", ".join(
             show_value(row[name]) if name == column else f"{name}={show_value(row[name])}" for name in others
         )

@@ -163,7 +163,8 @@ def _refuse_other_partitions(
     try:
         others = connection.execute(
             f"with rows_of as (select ({table.partition_expression})::varchar as belongs_to from {staged}) "
-            "select belongs_to, count(*) from rows_of where belongs_to is distinct from ? group by all order by count(*) desc, belongs_to",
+            "select belongs_to, count(*) from rows_of where belongs_to is distinct from ? "
+            "group by all order by count(*) desc, belongs_to",
             [partition_key],
         ).fetchall()
     except duckdb.Error as error:
