@@ -23,6 +23,8 @@ class NodeRequest:
         pipelines_dir: Folder of the user's pipelines; goes onto ``sys.path``.
         run_id: The pipeline run id; Airflow's run id as it is.
         parameters: Values of runtime parameters, by name.
+        rerun: Run the node again although it already succeeded in this run (its task was cleared). Without it a node
+            that succeeded is not run twice; one that failed or was killed is always run.
     """
 
     pipeline: str
@@ -31,6 +33,7 @@ class NodeRequest:
     pipelines_dir: str
     run_id: str
     parameters: Mapping[str, Any]
+    rerun: bool = False
 
     def write(self, folder: Path) -> None:
         write_json(folder / REQUEST_FILE, asdict(self))
@@ -51,7 +54,8 @@ class NodeOutcome:
 
     Attributes:
         node: Id of the node.
-        state: ``COMPLETE``, ``CACHED``, ``FAILED``, ``CANCELED``, or ``UNRESOLVED`` (its inputs could not be resolved).
+        state: ``COMPLETE``, ``CACHED``, ``FAILED``, ``CANCELED``, or ``UNRESOLVED`` (its inputs could not be resolved), or
+            ``SKIPPED`` (a condition in the pipeline says that it is not to run; counts as succeeded).
         execution_id: MLMD execution id; None when no execution was made.
         seconds: Wall time of the node itself, imports excluded.
         outputs: By output key, the artifacts: ``{"uri": …, "type": …, "properties": {…}}``.
@@ -76,7 +80,7 @@ class NodeOutcome:
 
     @property
     def succeeded(self) -> bool:
-        return self.state in ("COMPLETE", "CACHED")
+        return self.state in ("COMPLETE", "CACHED", "SKIPPED")
 
     def write(self, folder: Path) -> None:
         document = asdict(self)

@@ -1,0 +1,115 @@
+"""The worker's command line: standard library only, so that ``--help`` is instant; TFX interpreter."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from headrace.contracts.files import ContractError
+from headrace.contracts.worker_exit import WorkerExit
+from headrace.tfx_worker.environment import prepare_environment
+from headrace.tfx_worker.errors import WorkerStop
+
+_EPILOG = "exit codes:\n" + "\n".join(f"  {code.value:>2}  {code.name}" for code in WorkerExit)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; errors that a user can mend are one message, with no traceback."""
+    options = build_parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    prepare_environment()
+    try:
+        return int(options.run(options))
+    except WorkerStop as stop:
+        print(f"headrace: {stop}", file=sys.stderr)
+        return int(stop.exit_code)
+    except ContractError as error:
+        print(f"headrace: {error}", file=sys.stderr)
+        return int(WorkerExit.BAD_REQUEST)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m headrace.tfx_worker",
+        description="Compiles TFX pipelines and runs their nodes, in the interpreter that has TFX.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_compile(commands)
+    _add_node(commands)
+    _add_score(commands)
+    return parser
+
+
+def _add_compile(commands: Any) -> None:
+    command = commands.add_parser("compile", help="write a pipeline's IR and its nodes", epilog=_EPILOG,
+                                  formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    command.add_argument("--pipelines-dir", type=Path, required=True, help="folder of pipelines; goes onto sys.path")
+    command.add_argument("--pipeline", required=True, help="name of the pipeline's folder in it")
+    command.add_argument("--out", type=Path, required=True, help="folder for pipeline.pbtxt and nodes.json")
+    command.add_argument("--state-dir", type=Path, required=True,
+                         help="folder for artifacts, ML Metadata and pushed models")  # fmt: skip
+    command.add_argument("--data-root", type=Path, help="folder of published features (default: STATE_DIR/features)")
+    command.add_argument("--arg", action="append", default=[], metavar="NAME=VALUE",
+                         help="argument of create_pipeline, as JSON or text; repeat it; wins over headrace.json")  # fmt: skip
+    command.set_defaults(run=_compile)
+
+
+def _add_node(commands: Any) -> None:
+    command = commands.add_parser("node", help="run one node of a compiled pipeline", epilog=_EPILOG,
+                                  formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    command.add_argument("--job", type=Path, required=True, help="folder of request.json; outcome.json is written there")
+    command.set_defaults(run=_node)
+
+
+def _add_score(commands: Any) -> None:
+    command = commands.add_parser("score", help="ask a pushed model about rows of a Parquet file", epilog=_EPILOG,
+                                  formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    command.add_argument("--model", type=Path, required=True, help="folder of the SavedModel")
+    command.add_argument("--data", type=Path, required=True, help="Parquet file with the model's raw columns")
+    command.add_argument("--rows", type=int, default=5, help="how many rows, spread over the file (default: 5)")
+    command.add_argument("--signature", default="serving_columns", help="signature that takes one tensor a column")
+    command.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
+    command.set_defaults(run=_score)
+
+
+def _compile(options: argparse.Namespace) -> int:
+    from headrace.tfx_worker.compile_pipeline import compile_pipeline
+
+    compiled = compile_pipeline(
+        pipelines_dir=options.pipelines_dir.resolve(),
+        name=options.pipeline,
+        out=options.out.resolve(),
+        state_dir=options.state_dir.resolve(),
+        data_root=(options.data_root or options.state_dir / "features").resolve(),
+        given=dict(_parse_argument(text) for text in options.arg),
+    )
+    print(f"compiled {compiled.name}: {', '.join(node.id for node in compiled.nodes)}")
+    return WorkerExit.OK
+
+
+def _parse_argument(text: str) -> tuple[str, Any]:
+    name, separator, value = text.partition("=")
+    if not separator or not name.isidentifier():
+        raise WorkerStop(f"--arg {text!r} is not NAME=VALUE", WorkerExit.USAGE)
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _node(options: argparse.Namespace) -> int:
+    from headrace.tfx_worker.run_node import run_node
+
+    return run_node(options.job.resolve())
+
+
+def _score(options: argparse.Namespace) -> int:
+    from headrace.tfx_worker.score import print_scores
+
+    print_scores(options.model, options.data, options.rows, options.signature, options.json)
+    return WorkerExit.OK

@@ -1,0 +1,123 @@
+"""Turns what ML Metadata and the artifacts hold into a node's outcome; TFX interpreter."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from headrace.contracts.check_result import CheckResult
+from headrace.contracts.node_run import NodeOutcome
+from headrace.tfx_worker.metadata_store import NodeExecution
+from headrace.tfx_worker.report_anomalies import report_anomalies
+from headrace.tfx_worker.report_evaluation import report_evaluation
+from headrace.tfx_worker.report_infra import report_infra_blessing
+
+UNRESOLVED = "UNRESOLVED"
+SKIPPED = "SKIPPED"
+_RESOLVER = "tfx.dsl.components.common.resolver.Resolver"
+
+
+def build_outcome(
+    node: Any, execution: NodeExecution | None, error: str | None, seconds: float, partition_key: str | None
+) -> NodeOutcome:
+    """Build the outcome of a node.
+
+    Args:
+        node: The node's IR.
+        execution: What ML Metadata knows of it; None where TFX made no execution.
+        error: Why launching it raised; None where it did not.
+        seconds: Wall time of the node, imports excluded.
+        partition_key: The partition that the run is about.
+    """
+    node_id = node.node_info.id
+    if execution is None:
+        return _build_unstarted(node, error, seconds)
+    if error is None and not execution.succeeded:
+        # The launcher returns as if nothing were wrong when an input cannot be resolved.
+        why = execution.error or f"ML Metadata says {execution.state}"
+        return NodeOutcome(
+            node=node_id,
+            state=UNRESOLVED,
+            execution_id=execution.id,
+            seconds=seconds,
+            error=f"the inputs of {node_id} could not be resolved: {why}",
+        )
+    if error is not None:
+        return NodeOutcome(node_id, "FAILED", execution_id=execution.id, seconds=seconds, error=error)
+    # A resolver passes on what earlier runs made; nothing of that is its own decision.
+    resolved = node.node_info.type.name == _RESOLVER
+    checks, metrics = ((), None) if resolved else _report(execution, partition_key)
+    return NodeOutcome(
+        node=node_id,
+        state=execution.state,
+        execution_id=execution.id,
+        seconds=round(seconds, 3),
+        outputs={key: [_describe(artifact) for artifact in found] for key, found in execution.outputs.items()},
+        checks=tuple(checks),
+        blessed=None if resolved else _read_blessing(execution.outputs),
+        metrics=metrics,
+        pushed_to=_read_push(execution.outputs),
+    )
+
+
+def _build_unstarted(node: Any, error: str | None, seconds: float) -> NodeOutcome:
+    node_id = node.node_info.id
+    if error is not None:
+        return NodeOutcome(node_id, "FAILED", seconds=seconds, error=error)
+    if node.inputs.conditionals:
+        return NodeOutcome(node_id, SKIPPED, seconds=seconds)
+    upstream = ", ".join(node.upstream_nodes) or "none"
+    return NodeOutcome(
+        node_id, UNRESOLVED, seconds=seconds,
+        error=f"an input of {node_id} has no artifact in this run; its upstream nodes are {upstream}",
+    )  # fmt: skip
+
+
+def _report(
+    execution: NodeExecution, partition_key: str | None
+) -> tuple[Sequence[CheckResult], Mapping[str, Any] | None]:
+    """Report what a node checked, by the types of its outputs: a user's own component is reported as TFX's is."""
+    checks: list[CheckResult] = []
+    metrics = None
+    by_type = {artifact.type_name: artifact for found in execution.outputs.values() for artifact in found}
+    if "ExampleAnomalies" in by_type:
+        checks += report_anomalies(by_type["ExampleAnomalies"], execution, partition_key)
+    if "ModelEvaluation" in by_type:
+        found, metrics = report_evaluation(
+            by_type["ModelEvaluation"], by_type.get("ModelBlessing"), execution, partition_key
+        )
+        checks += found
+    if "InfraBlessing" in by_type:
+        checks += report_infra_blessing(by_type["InfraBlessing"], partition_key)
+    return checks, metrics
+
+
+def _read_blessing(outputs: Mapping[str, list[Any]]) -> bool | None:
+    """Return whether every blessing among the outputs was given; None where there is none."""
+    blessings = [
+        artifact.get_int_custom_property("blessed") == 1
+        for found in outputs.values()
+        for artifact in found
+        if artifact.type_name in ("ModelBlessing", "InfraBlessing")
+    ]
+    return all(blessings) if blessings else None
+
+
+def _read_push(outputs: Mapping[str, list[Any]]) -> str | None:
+    for found in outputs.values():
+        for artifact in found:
+            if artifact.type_name == "PushedModel" and artifact.get_int_custom_property("pushed") == 1:
+                return artifact.get_string_custom_property("pushed_destination") or str(artifact.uri)
+    return None
+
+
+def _describe(artifact: Any) -> dict[str, Any]:
+    """Describe an artifact in JSON: uri, type, MLMD id, and its own and custom properties."""
+    proto = artifact.mlmd_artifact
+    properties: dict[str, Any] = {}
+    for name, value in [*proto.properties.items(), *proto.custom_properties.items()]:
+        kind = value.WhichOneof("value")
+        if kind in ("int_value", "double_value", "string_value", "bool_value"):
+            properties[name] = getattr(value, kind)
+        elif kind is not None:
+            properties[name] = json.loads(json.dumps(getattr(value, kind), default=str))
+    return {"uri": artifact.uri, "type": artifact.type_name, "id": artifact.id, "properties": properties}

@@ -1,0 +1,1 @@
+"""TFX components of our own: plain TFX, usable with no orchestrator of ours; TFX interpreter."""
