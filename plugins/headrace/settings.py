@@ -96,13 +96,14 @@ def load_settings(project_dir: str | Path | None = None) -> Settings:
         return Path(value).expanduser().absolute() if value else default
 
     root = Path(project_dir).absolute() if project_dir is not None else _find_project(configured or _Configured())
+    state_dir = place("state_dir", root / ".headrace")
     return Settings(
         project_dir=root,
-        state_dir=place("state_dir", root / ".headrace"),
+        state_dir=state_dir,
         dbt_project_dir=place("dbt_project_dir", root / "dbt_project"),
         expectations_dir=place("expectations_dir", root / "expectations"),
         tfx_pipelines_dir=place("tfx_pipelines_dir", root / "tfx_pipelines"),
-        landing_dir=place("landing_dir", root / ".headrace" / "landing"),
+        landing_dir=place("landing_dir", state_dir / "landing"),
         tfx_python=_find_tfx_python(root),
     )
 

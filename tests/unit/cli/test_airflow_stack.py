@@ -1,0 +1,46 @@
+"""How Airflow is started: reachable from this machine only, and one at a time."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from headrace.cli.airflow_stack import STACK_FILE, AirflowStack, find_free_port
+from headrace.contracts.files import write_json
+from headrace.exceptions import ConfigurationError
+from headrace.jobs.processes import process_start_time
+from headrace.settings import load_settings
+
+
+def test_only_this_machine_can_reach_it(tmp_path: Path) -> None:
+    environment = AirflowStack(load_settings(tmp_path), port=8123).environment()
+    assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
+    assert environment["AIRFLOW__API__BASE_URL"] == "http://127.0.0.1:8123"
+
+
+def test_nothing_is_reported_to_anyone(tmp_path: Path) -> None:
+    environment = AirflowStack(load_settings(tmp_path)).environment()
+    assert environment["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] == "False"
+    assert environment["DO_NOT_TRACK"] == "1"
+
+
+def test_a_taken_port_is_left_alone() -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind(("127.0.0.1", 8080))
+            taken.listen()
+        except OSError:
+            pass  # someone else has it, which is the case to try
+        assert find_free_port() != 8080
+
+
+def test_a_second_stack_of_a_project_is_refused_while_the_first_lives(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path)
+    stack = {"pid": os.getpid(), "started": process_start_time(os.getpid()), "url": "http://127.0.0.1:1"}
+    write_json(settings.state_dir / STACK_FILE, stack)
+    with pytest.raises(ConfigurationError, match=r"already runs at http://127\.0\.0\.1:1"):
+        AirflowStack(settings).refuse_second()
+    write_json(settings.state_dir / STACK_FILE, {**stack, "started": 1})
+    AirflowStack(settings).refuse_second()

@@ -1,0 +1,88 @@
+"""Documents that cross the interpreters: what is written is what is read, and nothing else is."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from headrace.contracts.check_result import CheckResult, Severity, Status
+from headrace.contracts.files import ContractError, read_json, write_json
+from headrace.contracts.node_run import NodeOutcome, NodeRequest
+from headrace.contracts.pipeline import CompiledPipeline, Node
+
+CHECK = CheckResult(
+    tool="tfdv",
+    dataset="flight_features",
+    partition_key="2013-02",
+    check="anomaly",
+    column="wind_speed",
+    severity=Severity.CRITICAL,
+    status=Status.FAILED,
+    message="wind_speed has values above 200",
+    observed=1048.36,
+    expected={"max": 200},
+    failed_rows=1,
+    total_rows=2010,
+    sample=({"origin": "EWR", "wind_speed": 1048.36},),
+)
+
+
+def test_a_check_result_survives_json() -> None:
+    assert CheckResult.from_json(json.loads(json.dumps(CHECK.to_json()))) == CHECK
+
+
+def test_an_outcome_survives_its_file(tmp_path: Path) -> None:
+    outcome = NodeOutcome(node="Evaluator", state="COMPLETE", execution_id=7, checks=(CHECK,), blessed=False)
+    outcome.write(tmp_path)
+    assert NodeOutcome.load(tmp_path) == outcome
+
+
+def test_a_request_survives_its_file(tmp_path: Path) -> None:
+    request = NodeRequest("p", "Trainer", "/c", "/p", "manual__2013-01", {"partition_key": "2013-01"})
+    request.write(tmp_path)
+    assert NodeRequest.load(tmp_path) == request
+
+
+def test_a_compiled_pipeline_names_the_files_that_changed(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "pipeline.py").write_text("one")
+    compiled = CompiledPipeline(
+        name="p",
+        nodes=(Node("A", "t", ()), Node("B", "t", ("A",))),
+        parameters={"partition_key": None},
+        sources={"p/pipeline.py": "0" * 64, "p/gone.py": "0" * 64},
+        metadata={},
+    )
+    compiled.write(tmp_path / "compiled")
+    loaded = CompiledPipeline.load(tmp_path / "compiled")
+    assert loaded == compiled
+    assert loaded.changed_sources(tmp_path) == ["p/pipeline.py", "p/gone.py"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"contract_version": 999}', "null"])
+def test_what_is_not_a_document_is_refused(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "x.json"
+    file.write_text(content)
+    with pytest.raises(ContractError, match=r"x\.json"):
+        read_json(file)
+
+
+def test_a_half_written_document_is_never_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "x.json"
+    write_json(file, {"value": "old"})
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_json(file, {"value": "new"})
+    monkeypatch.undo()
+    assert read_json(file)["value"] == "old"
+    assert os.listdir(tmp_path) == ["x.json"]
+
+
+def test_nan_is_refused_because_it_is_not_json(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(tmp_path / "x.json", {"value": float("nan")})
