@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowSkipException
 
 from headrace.airflow.base import TFX_POOL, HeadraceOperator
 from headrace.contracts.files import ContractError
 from headrace.contracts.node_run import NodeOutcome, NodeRequest
+from headrace.contracts.worker_exit import WorkerExit
 from headrace.exceptions import (
     CheckFailedError,
     ConfigurationError,
@@ -19,6 +21,14 @@ from headrace.exceptions import (
 from headrace.jobs.environment import build_worker_environment
 from headrace.jobs.job import Job, JobExit
 from headrace.settings import Settings
+
+WORKER_PREFIX = "headrace: "
+CANNOT_RUN: dict[int, str] = {
+    WorkerExit.BAD_REQUEST: "bad request",
+    WorkerExit.STALE_COMPILE: "stale compile",
+    WorkerExit.PIPELINE_ERROR: "the pipeline is wrong",
+    WorkerExit.ENVIRONMENT_ERROR: "the TFX interpreter is not complete",
+}
 
 
 class TfxNodeOperator(HeadraceOperator):
@@ -51,12 +61,13 @@ class TfxNodeOperator(HeadraceOperator):
         self.node = node
         self.parameters = dict(parameters or {})
         self._job: Job | None = None
+        self._said = ""
 
     def run_partition(self, settings: Settings, context: Context) -> dict[str, Any]:
         folder = self.task_folder(settings, context)
         self._job = job = Job(folder)
         self._start_or_reconnect(job, settings, context)
-        end = job.follow(self.log.info)
+        end = job.follow(self._log_line)
         outcome = self._load_outcome(folder, end)
         if outcome.checks:
             self.record_checks(settings, context, outcome.checks)
@@ -87,11 +98,20 @@ class TfxNodeOperator(HeadraceOperator):
             pipelines_dir=str(settings.tfx_pipelines_dir),
             run_id=context["run_id"],
             parameters=self.parameters,
+            # Succeeded and reported, and asked for again: somebody cleared the task.
+            rerun=context["ti"].try_number > 1 and job.read_exit().code == 0,
         ).write(job.folder)
         command = [str(settings.tfx_python), "-m", "headrace.tfx_worker", "node", "--job", str(job.folder)]
         job.start(command, build_worker_environment(settings.state_dir))
 
+    def _log_line(self, line: str) -> None:
+        self.log.info(line)
+        if line.startswith(WORKER_PREFIX):
+            self._said = line.removeprefix(WORKER_PREFIX)
+
     def _load_outcome(self, folder: Path, end: JobExit) -> NodeOutcome:
+        if end.code in CANNOT_RUN:
+            raise ConfigurationError(f"{self.node} could not be run ({CANNOT_RUN[end.code]}): {self._said}")
         try:
             outcome = NodeOutcome.load(folder)
         except ContractError as error:
@@ -104,6 +124,10 @@ class TfxNodeOperator(HeadraceOperator):
 
     def _judge(self, outcome: NodeOutcome) -> dict[str, Any]:
         """Raise where the node refuses what it checked; else return what other tasks may want to know."""
+        if outcome.state == "SKIPPED":
+            raise AirflowSkipException(
+                f"A condition of {self.pipeline} says that {self.node} is not to run."
+            )
         for check in outcome.checks:
             self.log.info("%s: %s", check.status.value.upper(), check.message)
         failed = [check.message for check in outcome.checks if not check.passed]
