@@ -27,7 +27,11 @@ class DuckdbExecutionEngine(SqlAlchemyExecutionEngine):
     def get_connection(self) -> Generator[sqlalchemy.Connection, None, None]:
         if self._connection is None:
             self._connection = self.engine.connect()
-        yield self._connection
+        try:
+            yield self._connection
+        except BaseException:
+            self._connection.rollback()  # or every later expectation would fail with this one's aborted transaction
+            raise
 
     def close(self) -> None:
         if self._connection is not None:

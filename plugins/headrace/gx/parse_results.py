@@ -54,7 +54,7 @@ def _parse_result(
         dataset=target.dataset,
         partition_key=partition_key,
         check=configuration["type"],
-        column=_column(kwargs),
+        column=name_columns(kwargs),
         severity=severity,
         status=status,
         message=message,
@@ -80,7 +80,8 @@ def find_exception(info: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _column(kwargs: Mapping[str, Any]) -> str | None:
+def name_columns(kwargs: Mapping[str, Any]) -> str | None:
+    """Name the column, or the columns, that an expectation is about; None for a whole table."""
     if kwargs.get("column"):
         return str(kwargs["column"])
     several = kwargs.get("column_list") or [kwargs[key] for key in ("column_A", "column_B") if kwargs.get(key)]

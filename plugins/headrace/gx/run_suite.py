@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from headrace.contracts.check_result import CheckResult
 from headrace.exceptions import ConfigurationError, NoResultsError
-from headrace.gx.parse_results import parse_validation_result
+from headrace.gx.parse_results import name_columns, parse_validation_result
 from headrace.gx.suites import SuiteDocument, SuiteTarget, build_expectation_suite, load_suite
 from headrace.quality.identifiers import quote_identifier, quote_literal, quote_relation
 from headrace.quality.partitions import check_partition_key
@@ -160,5 +160,5 @@ def _in_order(results: Sequence[CheckResult], suite: SuiteDocument) -> list[Chec
     """Put results back into the suite's order, as far as types and columns tell them apart: GX groups them."""
     places: dict[tuple[str, str | None], int] = {}
     for place, each in enumerate(suite.expectations):
-        places.setdefault((str(each["type"]), (each.get("kwargs") or {}).get("column")), place)
+        places.setdefault((str(each["type"]), name_columns(each.get("kwargs") or {})), place)
     return sorted(results, key=lambda result: places.get((result.check, result.column), len(places)))

@@ -114,6 +114,7 @@ def build_expectation_suite(suite: SuiteDocument) -> Any:
     """
     from great_expectations import ExpectationSuite
     from great_expectations.exceptions import ExpectationNotFoundError
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
     from great_expectations.expectations.registry import (
         get_expectation_impl,
         list_registered_expectation_implementations,
@@ -132,7 +133,8 @@ def build_expectation_suite(suite: SuiteDocument) -> Any:
                 expectation=kind,
             ) from None
         try:
-            ExpectationSuite(name="one", expectations=[dict(configuration)])
+            # the suite itself only logs what it cannot read, and goes on without it
+            ExpectationConfiguration(**configuration).to_domain_obj()
         except Exception as error:  # pydantic's, GX's and Python's own, by expectation
             raise ConfigurationError(
                 f"suite {suite.name}: expectation {number} ({kind}) is not valid: {' '.join(str(error).split())}",
