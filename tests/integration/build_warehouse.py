@@ -12,6 +12,7 @@ from pathlib import Path
 
 def main(spec: dict) -> None:
     from dbt.cli.main import dbtRunner
+
     from headrace.warehouse.landing import land_partition, load_landing_tables
 
     target = Path(spec["target"])

@@ -17,7 +17,6 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from headrace.airflow.operators.tfx_node import TfxNodeOperator
 from headrace.contracts.check_result import CheckResult, Severity, Status
 from headrace.contracts.files import read_json
-from headrace.contracts.node_run import NodeOutcome
 from headrace.jobs.job import Job
 
 REFUSED = CheckResult(

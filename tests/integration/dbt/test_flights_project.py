@@ -130,7 +130,14 @@ def test_a_partition_that_lost_rows_is_rebuilt_and_published(flights, dbt, tmp_p
     file.write_text("".join([lines[0], *lines[1001:]]))
     landed = land_partition(warehouse, landing, tables, "2013-02")
     assert [(table.rows, table.replaced_rows) for table in landed if table.name == "raw.flights"] == [(23_951, 24_951)]
-    command = ["run", "--select", "int_flight_trailing", "flight_features", "--vars", json.dumps({"partition_key": "2013-02"})]
+    command = [
+        "run",
+        "--select",
+        "int_flight_trailing",
+        "flight_features",
+        "--vars",
+        json.dumps({"partition_key": "2013-02"}),
+    ]
     done = dbt(ROOT / "dbt_project", landing, warehouse, tmp_path / "target", [], [command])
     assert done.returncode == 0, done.stderr
     after = {

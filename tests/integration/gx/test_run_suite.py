@@ -56,7 +56,9 @@ def test_real_months_pass_but_for_the_wind(flights, suite: str, key: str) -> Non
         assert decide_verdict(results).decision is Decision.WARN
     else:
         assert failing == []
-    assert len(results) == len(json.loads((EXPECTATIONS / "expectations" / f"{suite}.json").read_text())["expectations"])
+    assert len(results) == len(
+        json.loads((EXPECTATIONS / "expectations" / f"{suite}.json").read_text())["expectations"]
+    )
 
 
 def test_the_wind_row_is_named_for_machines_too(flights) -> None:

@@ -49,13 +49,12 @@ def test_no_warehouse_yet(tmp_path: Path) -> None:
 
 def test_not_a_warehouse(tmp_path: Path) -> None:
     (tmp_path / "w.duckdb").write_text("I am not a database" * 100)
-    with pytest.raises(ConfigurationError, match="cannot be opened"):
-        with open_warehouse(tmp_path / "w.duckdb"):
-            pass
+    with pytest.raises(ConfigurationError, match="cannot be opened"), open_warehouse(tmp_path / "w.duckdb"):
+        pass
 
 
 def test_a_holder_that_is_not_known() -> None:
-    error = translate_open_error(Path("/w.duckdb"), OSError("IO Error: Could not set lock on file \"/w.duckdb\""))
+    error = translate_open_error(Path("/w.duckdb"), OSError('IO Error: Could not set lock on file "/w.duckdb"'))
     assert isinstance(error, WarehouseLockedError)
     assert "another process, which DuckDB does not name" in str(error)
     gone = "Could not set lock on file: Conflicting lock is held in /usr/bin/duckdb (PID 999999999)."

@@ -58,13 +58,15 @@ def test_landing_twice_leaves_one_partition(warehouse: Path, landing: Path) -> N
         ("field.notes", 3, 2),
         ("field.sites", 2, 2),
     ]
-    assert rows(warehouse, "select partition_key, count(*), count(_landed_at) from field.notes group by 1 order by 1") == [
+    assert rows(
+        warehouse, "select partition_key, count(*), count(_landed_at) from field.notes group by 1 order by 1"
+    ) == [
         ("2007", 3, 3),
         ("2008", 2, 2),
     ]
-    assert rows(warehouse, "select name, mass, strftime(seen, '%H:%M') from field.notes where id = 2 and year = 2007") == [
-        (None, None, "06:00")
-    ]
+    assert rows(
+        warehouse, "select name, mass, strftime(seen, '%H:%M') from field.notes where id = 2 and year = 2007"
+    ) == [(None, None, "06:00")]
 
 
 def test_malformed_rows_are_named_with_line_column_and_text(warehouse: Path, landing: Path) -> None:
@@ -90,7 +92,10 @@ def test_malformed_rows_are_named_with_line_column_and_text(warehouse: Path, lan
         ("id,name,mass,seen,year\n", r"has a header and no rows"),
         ("", r"is empty, without even a header"),
         ("id,id,name,mass,seen,year\n1,1,a,1,2007-01-01,2007\n", r"names column id more than once"),
-        (GOOD + "3,Cy,4.5,2009-01-03,2009\n4,Di,1,2009-01-03,\n", r"1 of no partition \(null\), 1 of 2009|1 of 2009, 1 of no"),
+        (
+            GOOD + "3,Cy,4.5,2009-01-03,2009\n4,Di,1,2009-01-03,\n",
+            r"1 of no partition \(null\), 1 of 2009|1 of 2009, 1 of no",
+        ),
         (GOOD + '3,"Cy,4.5,2007-01-03,2007\n', r"line 4, column name: Value with unterminated quote"),
     ],
     ids=["missing column", "header only", "empty file", "repeated column", "other partition", "open quote"],
@@ -130,9 +135,7 @@ def test_a_file_outside_the_landing_folder_is_refused(warehouse: Path, landing: 
 def test_unknown_and_reordered_columns(warehouse: Path, landing: Path) -> None:
     (landing / "notes" / "2007.csv").write_text("﻿year,extra,seen,mass,name,id\r\n2007,x,2007-01-01,3.5,Ann,1\r\n")
     (landed, _) = land(warehouse, landing)
-    assert landed.warnings == (
-        f"{landing}/notes/2007.csv has column extra unknown to source field.notes: not landed",
-    )
+    assert landed.warnings == (f"{landing}/notes/2007.csv has column extra unknown to source field.notes: not landed",)
     assert rows(warehouse, "select id, name, mass, year from field.notes") == [(1, "Ann", 3.5, 2007)]
 
 
@@ -144,7 +147,9 @@ def test_a_source_that_gains_a_column_and_one_that_changes_type(warehouse: Path,
     land(warehouse, landing, "2007", more)
     assert rows(warehouse, "select site, height from field.sites") == [("Biscoe", 12)]
     changed = LandingTable("field.sites", "field.sites", "sites.csv", {"site": "varchar", "height": "double"})
-    with pytest.raises(ConfigurationError, match="declares height as DOUBLE, but field.sites in the warehouse has it as BIGINT"):
+    with pytest.raises(
+        ConfigurationError, match="declares height as DOUBLE, but field.sites in the warehouse has it as BIGINT"
+    ):
         land(warehouse, landing, "2007", changed)
 
 
