@@ -15,15 +15,17 @@ from headrace.warehouse.publishing import publish_partition
 
 ROOT = Path(__file__).parents[3]
 
-# A flight's trailing features once more, the slow way: every flight is compared with every other. Arrival is worked out
-# from the actual departure, the time in the air and the clock at the gate, not from the timetable as the model does.
+# A flight's trailing features once more, the slow way: every flight is compared with every other. Arrival is worked
+# out from actual departure, time in the air and the clock at the gate; the model works it out from the timetable.
 BRUTE_FORCE = """
 with arrivals as (
     select
         flights.*,
+        (arr_delay > 15)::int as late,
         time_hour + to_minutes(minute) as scheduled_at,
         time_hour + to_minutes(minute + dep_delay + air_time) as touched_down_at,
-        (touched_down_at at time zone 'UTC') at time zone coalesce(airports.tzone, 'America/Puerto_Rico') as local_clock,
+        (touched_down_at at time zone 'UTC')
+            at time zone coalesce(airports.tzone, 'America/Puerto_Rico') as local_clock,
         touched_down_at + to_minutes(
             ((arr_time // 100) * 60 + arr_time % 100 - hour(local_clock) * 60 - minute(local_clock) + 2880) % 1440
         ) as arrived_at
@@ -33,20 +35,21 @@ with arrivals as (
 ),
 asked as (
     select f.*, time_hour + to_minutes(minute) as scheduled_at,
-        strftime(make_date(year::int, month::int, day::int), '%Y-%m-%d') || '-' || carrier || flight || '-' || origin as flight_key
+        strftime(make_date(year::int, month::int, day::int), '%Y-%m-%d')
+            || '-' || carrier || flight || '-' || origin as flight_key
     from raw.flights as f
 ),
 sample as (select * from asked where hash(flight_key) % 400 = 7 and arr_delay is not null)
 select
     sample.flight_key,
     count(*) filter (a.arrived_at >= sample.scheduled_at - interval 3 hours),
-    avg((a.arr_delay > 15)::int) filter (a.arrived_at >= sample.scheduled_at - interval 3 hours),
+    avg(a.late) filter (a.arrived_at >= sample.scheduled_at - interval 3 hours),
     count(*) filter (a.arrived_at >= sample.scheduled_at - interval 4 hours and a.origin = sample.origin),
-    avg((a.arr_delay > 15)::int) filter (a.arrived_at >= sample.scheduled_at - interval 4 hours and a.origin = sample.origin),
+    avg(a.late) filter (a.arrived_at >= sample.scheduled_at - interval 4 hours and a.origin = sample.origin),
     avg(a.dep_delay) filter (a.arrived_at >= sample.scheduled_at - interval 4 hours and a.origin = sample.origin),
     count(*) filter (a.arrived_at >= sample.scheduled_at - interval 12 hours and a.dest = sample.dest),
     count(*) filter (a.arrived_at >= sample.scheduled_at - interval 24 hours and a.carrier = sample.carrier),
-    avg((a.arr_delay > 15)::int) filter (a.arrived_at >= sample.scheduled_at - interval 24 hours and a.carrier = sample.carrier),
+    avg(a.late) filter (a.arrived_at >= sample.scheduled_at - interval 24 hours and a.carrier = sample.carrier),
     count(*) filter (a.carrier = sample.carrier and a.origin = sample.origin and a.dest = sample.dest),
     max_by(a.arr_delay, a.arrived_at) filter (
         a.tailnum = sample.tailnum and a.arrived_at >= sample.scheduled_at - interval 3 days
@@ -67,7 +70,8 @@ def test_trailing_features_know_only_flights_that_had_landed(flights) -> None:
     with open_warehouse(flights.warehouse, read_only=True) as connection:
         expected = connection.execute(BRUTE_FORCE).fetchall()
         found = connection.execute(
-            f"select flight_key, {FEATURES} from marts.flight_features where hash(flight_key) % 400 = 7 order by flight_key"
+            f"select flight_key, {FEATURES} from marts.flight_features "
+            "where hash(flight_key) % 400 = 7 order by flight_key"
         ).fetchall()
     assert len(found) > 100
     assert [row[0] for row in found] == [row[0] for row in expected]
@@ -86,7 +90,8 @@ def test_one_row_a_flight_that_arrived(flights) -> None:
             "where arr_delay is not null group by all order by all"
         ).fetchall()
         wind = connection.execute(
-            "select wind_speed_mph from staging.stg_weather where origin = 'EWR' and observed_hour_utc = '2013-02-12 08:00:00'"
+            "select wind_speed_mph from staging.stg_weather "
+            "where origin = 'EWR' and observed_hour_utc = '2013-02-12 08:00:00'"
         ).fetchall()
         raw = connection.execute("select max(wind_speed) from raw.weather").fetchall()
     assert [(key, rows, late) for key, rows, _, late, _ in found] == expected

@@ -21,8 +21,9 @@ PENGUINS = Path(__file__).parents[2] / "foreign" / "penguins"
 def test_penguins_all_the_way(penguins, tmp_path: Path) -> None:
     run = load_run_results(penguins.target / "run_results_0.json", load_manifest(penguins.target / "manifest.json"))
     assert run.summary.succeeded, run.summary.describe()
-    results = run_suite(PENGUINS / "expectations", "penguin_features", penguins.warehouse, "2007")
-    assert decide_verdict(results).decision is Decision.PASS, [result.message for result in results]
+    for suite in ("birds", "penguin_features"):
+        results = run_suite(PENGUINS / "expectations", suite, penguins.warehouse, "2007")
+        assert decide_verdict(results).decision is Decision.PASS, [result.message for result in results]
     years = {
         year: publish_partition(penguins.warehouse, "main.penguin_features", year, tmp_path)
         for year in ("2007", "2008", "2009")
@@ -37,7 +38,7 @@ def test_penguins_all_the_way(penguins, tmp_path: Path) -> None:
 def test_a_suite_that_knows_nothing_of_headrace(penguins) -> None:
     results = run_suite(
         PENGUINS / "expectations",
-        "birds",
+        "headcount",
         penguins.warehouse,
         "2009",
         table="field_notes.penguins",
@@ -45,11 +46,11 @@ def test_a_suite_that_knows_nothing_of_headrace(penguins) -> None:
         row_key=["penguin_id"],
     )
     assert [(result.status, result.dataset, result.total_rows) for result in results] == [
-        (Status.PASSED, "birds", 120),
-        (Status.PASSED, "birds", 120),
+        (Status.PASSED, "headcount", 120),
+        (Status.PASSED, "headcount", 120),
     ]
-    with pytest.raises(ConfigurationError, match="table birds does not exist"):
-        run_suite(PENGUINS / "expectations", "birds", penguins.warehouse, "2009")
+    with pytest.raises(ConfigurationError, match="table headcount does not exist"):
+        run_suite(PENGUINS / "expectations", "headcount", penguins.warehouse, "2009")
 
 
 def test_a_bird_of_another_year(penguins, tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_fails_closed(flights, tmp_path: Path) -> None:
         (ConfigurationError, r"partition_column 'month_key' is not a column of raw\.weather, which has: .*origin",
          {**WEATHER, "partition_column": "month_key"}, [not_null]),
         (ConfigurationError, r"row_key 'id' is not a column", {**WEATHER, "row_key": ["id"]}, [not_null]),
-        (ConfigurationError, r"is not a name of a table", {**WEATHER, "table": "raw.weather; drop table x"}, [not_null]),
+        (ConfigurationError, r"is not a name of a table", {**WEATHER, "table": "raw.weather; drop x"}, [not_null]),
         (NoResultsError, r"holds no expectations", WEATHER, []),
         (ConfigurationError, r"expectation 2 is of type 'expect_column_values_to_be_not_null', which GX does not know; "
          r"did you mean .*expect_column_values_to_not_be_null",

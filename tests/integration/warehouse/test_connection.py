@@ -36,15 +36,20 @@ def test_a_locked_warehouse_names_its_holder(tmp_path: Path, read_only: bool) ->
 
 def test_open_in_this_process_with_other_settings(tmp_path: Path) -> None:
     warehouse = tmp_path / "w.duckdb"
-    with open_warehouse(warehouse), pytest.raises(WarehouseLockedError, match="already open in this process"):
-        with open_warehouse(warehouse, read_only=True):
-            pass
+    with (
+        open_warehouse(warehouse),
+        pytest.raises(WarehouseLockedError, match="already open in this process"),
+        open_warehouse(warehouse, read_only=True),
+    ):
+        pass
 
 
 def test_no_warehouse_yet(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="does not exist: land a partition first"):
-        with open_warehouse(tmp_path / "none.duckdb", read_only=True):
-            pass
+    with (
+        pytest.raises(ConfigurationError, match="does not exist: land a partition first"),
+        open_warehouse(tmp_path / "none.duckdb", read_only=True),
+    ):
+        pass
 
 
 def test_not_a_warehouse(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def test_a_source_that_gains_a_column_and_one_that_changes_type(warehouse: Path,
     assert rows(warehouse, "select site, height from field.sites") == [("Biscoe", 12)]
     changed = LandingTable("field.sites", "field.sites", "sites.csv", {"site": "varchar", "height": "double"})
     with pytest.raises(
-        ConfigurationError, match="declares height as DOUBLE, but field.sites in the warehouse has it as BIGINT"
+        ConfigurationError, match=r"declares height as DOUBLE, but field\.sites in the warehouse has it as BIGINT"
     ):
         land(warehouse, landing, "2007", changed)
 

@@ -1,4 +1,4 @@
-"""Artifacts captured from a real run in which one model is broken, one depends on it, and one test of each kind fails."""
+"""Artifacts captured from a real run: one model is broken, one depends on it, one test of each severity fails."""
 
 import json
 from pathlib import Path
