@@ -139,7 +139,7 @@ class AirflowStack:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGTERM)
         kill_all_jobs(self.settings.state_dir / "runs", grace_seconds=1)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 6
         while time.monotonic() < deadline and any(child.poll() is None for child in self._children.values()):
             time.sleep(0.1)
         kill_marked(STACK_MARK, self.mark, grace_seconds=0)

@@ -41,7 +41,7 @@ def run_demo(settings: Settings, partitions: list[str], console: Console, as_jso
         chain = _Chain(api, partitions)
         runs = watch_runs(api, console, chain.start_next(), stack.check, chain.follow_up)
     reports = [
-        build_report(settings, key, [(run.dag_id, run.run_id, run.state) for run in runs if run.partition_key == key])
+        build_report(settings, key, [run for run in runs if run.partition_key == key])
         for key in partitions
     ]
     whole_way = all(map(went_the_whole_way, reports))

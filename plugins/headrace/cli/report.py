@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from headrace.cli.watch import WatchedRun
 from headrace.contracts.check_result import CheckResult
 from headrace.contracts.files import ContractError, read_json
 from headrace.contracts.node_run import OUTCOME_FILE, NodeOutcome
@@ -16,25 +17,33 @@ from headrace.settings import Settings
 SCORED_ROWS = 5
 
 
-def build_report(settings: Settings, partition_key: str, runs: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
+def build_report(settings: Settings, partition_key: str, runs: Iterable[WatchedRun]) -> dict[str, Any]:
     """Build the report of one partition.
 
     Args:
         settings: Of the project.
         partition_key: The partition.
-        runs: DAG id, run id and state of each of its runs, in order.
+        runs: Its runs that were followed, in order.
 
     Returns:
-        JSON-safe: ``runs``, ``dbt``, ``checks`` by tool and severity, ``failing`` messages, ``model``, ``scored``.
+        JSON-safe: ``runs`` with the seconds of each task, ``dbt``, ``checks`` by tool and severity, ``failing`` messages, ``model``, ``scored``.
     """
     runs = list(runs)
-    folders = [settings.run_folder(dag_id, run_id) for dag_id, run_id, _ in runs]
+    folders = [settings.run_folder(run.dag_id, run.run_id) for run in runs]
     checks = [check for folder in folders for check in _load_checks(folder)]
     outcomes = [outcome for folder in folders for outcome in _load_outcomes(folder)]
     model = _describe_model(outcomes)
     return {
         "partition_key": partition_key,
-        "runs": [{"dag_id": dag_id, "run_id": run_id, "state": state} for dag_id, run_id, state in runs],
+        "runs": [
+            {
+                "dag_id": run.dag_id,
+                "run_id": run.run_id,
+                "state": run.state,
+                "tasks": {task.task_id: {"state": task.state, "seconds": task.duration} for task in run.tasks},
+            }
+            for run in runs
+        ],
         "dbt": _count_dbt(folders),
         "published": next((_published(file) for folder in folders for file in folder.glob("*/published.json")), None),
         "checks": _count_checks(checks),

@@ -36,7 +36,7 @@ def run_dag(settings: Settings, dag_id: str, partition_key: str | None, console:
         run = WatchedRun(dag_id, airflow.trigger(dag_id, partition_key), partition_key)
         check: Callable[[], None] = stack.check if stack else lambda: None
         watch_runs(airflow, console, [run], check)
-    report = build_report(settings, partition_key or run.run_id, [(run.dag_id, run.run_id, run.state)])
+    report = build_report(settings, partition_key or run.run_id, [run])
     if as_json:
         print(json.dumps(report, indent=1))
     else:

@@ -99,7 +99,7 @@ def watch_runs(
 def _tell(console: Console, api: AirflowApi, run: WatchedRun, task: TaskState, elapsed: float) -> None:
     took = f"{task.duration:6.1f} s" if task.duration else "        "
     console.print(f"{_clock(elapsed)}  {ENDED[task.state]}  {took}  {run.title}  {task.task_id}", highlight=False)
-    if task.state == "failed":
+    if task.state in ("failed", "up_for_retry"):
         error = api.task_error(run.dag_id, run.run_id, task)
         if error:
             console.print(f"       [red]{escape(error[:1500])}[/]", highlight=False)

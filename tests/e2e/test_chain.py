@@ -1,0 +1,163 @@
+"""The chain under a scheduler when things go wrong, on somebody else's project: small data, the same blocks."""
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from headrace.cli.airflow_api import AirflowApi, TaskState
+from headrace.dbt.profiles import load_warehouse_path
+from headrace.jobs.job import Job
+from headrace.settings import Settings, load_settings
+from tests.e2e.conftest import run_headrace
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+
+DATAOPS, TRAINING = "penguins_dataops", "penguin_training"
+
+
+@pytest.fixture(scope="module")
+def penguins(project: Path) -> Settings:
+    """Somebody else's project, compiled, with its files landed."""
+    settings = load_settings(project / "penguins")
+    shutil.copytree(settings.project_dir / "landing", settings.landing_dir)
+    done = run_headrace(project, "compile", "--project-dir", "penguins")
+    assert done.returncode == 0, done.stderr
+    return settings
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not in {seconds} s: {what}"
+        time.sleep(0.3)
+
+
+def find_task(api: AirflowApi, run_id: str, task_id: str) -> TaskState:
+    return next(task for task in api.tasks(TRAINING, run_id) if task.task_id == task_id)
+
+
+def wait_for_state(api: AirflowApi, run_id: str, task_id: str, *states: str) -> TaskState:
+    def reached() -> bool:
+        task = find_task(api, run_id, task_id)
+        assert task.state in states or task.state not in ("failed", "upstream_failed"), task
+        return task.state in states
+
+    wait_for(reached, f"{task_id} {' or '.join(states)}")
+    return find_task(api, run_id, task_id)
+
+
+def test_a_malformed_row_stops_the_chain_and_changes_nothing(
+    project: Path, penguins: Settings, airflow: AirflowApi
+) -> None:
+    file = penguins.landing_dir / "penguins" / "2007.csv"
+    good = file.read_text()
+    lines = good.splitlines()
+    cells = lines[3].split(",")
+    file.write_text("\n".join([*lines[:3], ",".join(["not a number"] * len(cells)), *lines[4:]]) + "\n")
+    try:
+        done = run_headrace(project, "run", DATAOPS, "--partition", "2007")
+    finally:
+        file.write_text(good)
+    assert done.returncode == 1
+    assert "2007.csv" in done.stdout
+    assert "line 4" in done.stdout
+    assert not list(penguins.features_dir.rglob("*.parquet"))
+
+
+@pytest.mark.parametrize("key", ["../../etc", "", "2007/..", "x" * 300])
+def test_a_key_that_is_no_partition_is_refused_before_anything_runs(
+    project: Path, airflow: AirflowApi, key: str
+) -> None:
+    done = run_headrace(project, "run", DATAOPS, "--partition", key)
+    assert done.returncode == 1
+    assert "partition key" in done.stderr
+
+
+def test_a_key_that_is_no_month_is_refused_by_the_flights(project: Path, airflow: AirflowApi) -> None:
+    done = run_headrace(project, "run", "flights_dataops", "--partition", "2013-13")
+    assert done.returncode == 1
+    assert "2013-13" in done.stdout
+
+
+def test_a_locked_warehouse_names_its_holder_and_the_retry_goes_on(
+    project: Path, penguins: Settings, airflow: AirflowApi
+) -> None:
+    """The lock is let go once Airflow has reported the first try."""
+    warehouse = load_warehouse_path(penguins.dbt_project_dir)
+    warehouse.parent.mkdir(parents=True, exist_ok=True)
+    holder = duckdb.connect(str(warehouse))
+    airflow.wait_for_dag(DATAOPS)
+    run_id = airflow.trigger(DATAOPS, "2007")
+
+    def land() -> TaskState:
+        return next(task for task in airflow.tasks(DATAOPS, run_id) if task.task_id == "land")
+
+    try:
+        wait_for(lambda: land().state == "up_for_retry", "land waits to be tried again")
+        error = airflow.task_error(DATAOPS, run_id, land()) or ""
+    finally:
+        holder.close()
+    assert str(warehouse) in error
+    assert str(os.getpid()) in error
+    wait_for(lambda: airflow.run(DATAOPS, run_id)["state"] == "success", "the run goes the whole way")
+    assert (penguins.features_dir / "penguin_features" / "2007.parquet").is_file()
+
+
+@pytest.mark.tfx
+def test_a_training_run_survives_a_killed_worker_a_failed_mark_and_a_clear(
+    project: Path, penguins: Settings, airflow: AirflowApi
+) -> None:
+    """The partition published above started a run; its nodes are disturbed one after the other."""
+    (run,) = airflow.runs(TRAINING)
+    run_id = run["dag_run_id"]
+    assert run["partition_key"] == "2007"
+    first, second = "penguin.StatisticsGen", "penguin.Trainer"
+
+    # kill -9 of the task's own process: the node lives on, and the retry takes it up.
+    wait_for_state(airflow, run_id, first, "running")
+    job = Job(penguins.task_folder(TRAINING, run_id, first))
+    wait_for(job.is_running, "the node's process runs", 60)
+    attempt = job.attempt
+    os.kill(task_pid(airflow, run_id, first), signal.SIGKILL)
+    retried = wait_for_state(airflow, run_id, first, "success")
+    assert retried.try_number == 2
+    assert job.attempt == attempt, "a second process was started"
+
+    # Marked failed in the UI: nothing of the node is left.
+    wait_for_state(airflow, run_id, second, "running")
+    job = Job(penguins.task_folder(TRAINING, run_id, second))
+    wait_for(job.is_running, "the node's process runs", 60)
+    airflow._send("PATCH", task_path(run_id, second), {"new_state": "failed"})
+    wait_for(lambda: not job.is_running(), "the node's processes are ended", 60)
+    wait_for(lambda: airflow.run(TRAINING, run_id)["state"] == "failed", "the run is red")
+
+    # Cleared: that node runs again, those before it do not, and the run goes the whole way.
+    clear = {"dry_run": False, "dag_run_id": run_id, "task_ids": [second], "include_downstream": True}
+    airflow._send("POST", f"/api/v2/dags/{TRAINING}/clearTaskInstances", {**clear, "only_failed": False})
+    wait_for(lambda: airflow.run(TRAINING, run_id)["state"] in ("success", "failed"), "the run ends", 600)
+    tasks = {task.task_id: task for task in airflow.tasks(TRAINING, run_id)}
+    assert {task.state for task in tasks.values()} == {"success"}, tasks
+    assert tasks[second].try_number == 2
+    assert [task.task_id for task in tasks.values() if task.try_number > 1 and task.task_id not in (first, second)] == []
+    log = " ".join(read_log(airflow, run_id, tasks[second]))
+    assert "Trainer" in log
+
+
+def read_log(api: AirflowApi, run_id: str, task: TaskState) -> list[str]:
+    content = api._get(f"{task_path(run_id, task.task_id)}/logs/{task.try_number}", full_content=True)["content"]
+    return [json.dumps(line) for line in content]
+
+
+def task_path(run_id: str, task_id: str) -> str:
+    return f"/api/v2/dags/{TRAINING}/dagRuns/{run_id}/taskInstances/{task_id}"
+
+
+def task_pid(api: AirflowApi, run_id: str, task_id: str) -> int:
+    return int(api._get(task_path(run_id, task_id))["pid"])
