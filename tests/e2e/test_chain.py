@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
@@ -148,6 +148,49 @@ def test_a_training_run_survives_a_killed_worker_a_failed_mark_and_a_clear(
     assert [task.task_id for task in tasks.values() if task.try_number > 1 and task.task_id not in (first, second)] == []
     log = " ".join(read_log(airflow, run_id, tasks[second]))
     assert "Trainer" in log
+
+
+@pytest.fixture
+def features_sql(penguins: Settings) -> Iterator[Path]:
+    """The file of the features model, as it was again afterwards."""
+    file = penguins.dbt_project_dir / "models" / "penguin_features.sql"
+    before = file.read_text()
+    yield file
+    file.write_text(before)
+
+
+def test_sql_that_does_not_compile_ends_red_and_goes_on_when_it_is_mended(
+    project: Path, penguins: Settings, airflow: AirflowApi, features_sql: Path
+) -> None:
+    good = features_sql.read_text()
+    features_sql.write_text(good + "\n{{ no_such_macro() }}")
+    done = run_headrace(project, "run", DATAOPS, "--partition", "2008", "--json")
+    assert done.returncode == 1
+    assert "no_such_macro" in done.stderr
+    (run,) = json.loads(done.stdout)["runs"]
+    assert run["tasks"]["publish"]["state"] == "upstream_failed"
+    assert not (penguins.features_dir / "penguin_features" / "2008.parquet").exists()
+
+    features_sql.write_text(good)
+    clear = {"dry_run": False, "dag_run_id": run["run_id"], "only_failed": True}
+    airflow._send("POST", f"/api/v2/dags/{DATAOPS}/clearTaskInstances", clear)
+    wait_for(lambda: airflow.run(DATAOPS, run["run_id"])["state"] in ("success", "failed"), "the run ends", 300)
+    states = {task.task_id: task.state for task in airflow.tasks(DATAOPS, run["run_id"])}
+    assert states["publish"] == "success", states
+    assert (penguins.features_dir / "penguin_features" / "2008.parquet").is_file()
+
+
+def test_a_dbt_test_that_fails_stops_the_chain(
+    project: Path, penguins: Settings, airflow: AirflowApi, features_sql: Path
+) -> None:
+    # Every bird has the same key now: the unique test must fail, and nothing may be published.
+    features_sql.write_text(f"select * replace ('same' as penguin_id) from (\n{features_sql.read_text()}\n)")
+    done = run_headrace(project, "run", DATAOPS, "--partition", "2009", "--json")
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    assert [each["severity"] for each in report["failing"] if each["tool"] == "dbt"] == ["critical"]
+    assert report["runs"][0]["tasks"]["publish"]["state"] == "upstream_failed"
+    assert not (penguins.features_dir / "penguin_features" / "2009.parquet").exists()
 
 
 def read_log(api: AirflowApi, run_id: str, task: TaskState) -> list[str]:
