@@ -6,7 +6,7 @@ import tf_keras as keras
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from flight_delay.columns import CATEGORIES, LABEL, TRANSFORMED_NUMBERS, TRANSFORMED_NUMBERS_SIZE, TRANSFORMED_WORDS, VOCABULARY
-from flight_delay.signatures import ServingModule
+from flight_delay.signatures import build_signatures
 
 _SEED = 2013
 _BATCH_ROWS = 512
@@ -15,6 +15,7 @@ _EMBEDDING = 4
 _LEARNING_RATE = 2e-3
 
 
+@tf.autograph.experimental.do_not_convert  # see _UnconvertedModel
 def run_fn(fn_args: FnArgs) -> None:
     """Train and save; called by Trainer.
 
@@ -30,8 +31,9 @@ def run_fn(fn_args: FnArgs) -> None:
     epochs = 4 if fn_args.train_steps >= 4 else 1
     model.fit(train, steps_per_epoch=fn_args.train_steps // epochs, epochs=epochs, verbose=2)
     model.evaluate(evaluation, steps=fn_args.eval_steps or None, verbose=2)
-    module = ServingModule(model, transform)
-    tf.saved_model.save(module, fn_args.serving_model_dir, signatures=module.signatures())
+    # Without traces of every layer: they take 20 s, and only a model that is trained on further needs them.
+    signatures = build_signatures(model, transform)
+    model.save(fn_args.serving_model_dir, save_format="tf", include_optimizer=False, save_traces=False, signatures=signatures)
 
 
 def build_model(vocabulary_size: int, train_steps: int) -> keras.Model:
@@ -59,7 +61,8 @@ def build_model(vocabulary_size: int, train_steps: int) -> keras.Model:
 class _UnconvertedModel(keras.Model):  # type: ignore[misc]
     """Keeps AutoGraph from rewriting all of tf_keras, which takes 25 s.
 
-    TensorFlow exempts ``keras`` from that, but not ``tf_keras``, the same code under another name.
+    AutoGraph exempts ``keras``, but not ``tf_keras``, the same code under another name. Nothing here needs AutoGraph.
+    ``fit`` turns it on again, whatever surrounds it, so it is turned off here and around ``run_fn``.
     """
 
     @tf.autograph.experimental.do_not_convert

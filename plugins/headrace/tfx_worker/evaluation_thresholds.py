@@ -57,9 +57,9 @@ class Threshold:
             return f"is below the required {self.lower:g}"
         if self.upper is not None and value > self.upper:
             return f"is above the allowed {self.upper:g}"
-        bounds = [f"the required {self.lower:g}"] if self.lower is not None else []
-        bounds += [f"the allowed {self.upper:g}"] if self.upper is not None else []
-        return f"keeps {' and '.join(bounds)}"
+        bounds = [f"reaches the required {self.lower:g}"] if self.lower is not None else []
+        bounds += [f"stays within the allowed {self.upper:g}"] if self.upper is not None else []
+        return " and ".join(bounds)
 
     def describe_change(self, value: float, baseline: float) -> str:
         """Return for example ``is 0.040 below the blessed baseline's 0.670, which may be 0.02 at most``."""

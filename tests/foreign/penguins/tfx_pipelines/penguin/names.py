@@ -1,0 +1,3 @@
+LABEL = "species"
+SPECIES = ("Adelie", "Chinstrap", "Gentoo")
+MEASURES = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
