@@ -1,6 +1,4 @@
-"""Resolves the blessed model that a new one is compared with: fairly, so never one that saw the exam; TFX interpreter."""
-
-from typing import Optional
+"""Resolves the blessed model that a new one is compared with, never one that has seen the exam; TFX interpreter."""
 
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
@@ -10,7 +8,7 @@ from tfx.dsl.components.common import resolver
 _MAX_DEPTH = 6  # Model ← Trainer ← transformed examples ← Transform ← examples is two steps
 
 
-class LatestFairBlessedModelStrategy(resolver.ResolverStrategy):  # type: ignore[misc]
+class LatestFairBlessedModelStrategy(resolver.ResolverStrategy):
     """Resolves the latest blessed model whose training data ends before this run's evaluation period begins.
 
     TFX's ``LatestBlessedModelStrategy`` takes the latest blessed model whatever it was trained on. When an old
@@ -21,7 +19,7 @@ class LatestFairBlessedModelStrategy(resolver.ResolverStrategy):  # type: ignore
 
     def resolve_artifacts(
         self, store: mlmd.MetadataStore, input_dict: dict[str, list[types.Artifact]]
-    ) -> Optional[dict[str, list[types.Artifact]]]:
+    ) -> dict[str, list[types.Artifact]] | None:
         examples = input_dict.get("examples", [])
         first_eval_day = examples[0].get_string_custom_property("first_eval_day") if examples else ""
         blessings = {
@@ -45,8 +43,11 @@ def _last_train_day(store: mlmd.MetadataStore, artifact_id: int) -> str:
     level = [artifact_id]
     for _ in range(_MAX_DEPTH):
         artifacts = store.get_artifacts_by_id(level)
-        days = [artifact.custom_properties["last_train_day"].string_value for artifact in artifacts
-                if "last_train_day" in artifact.custom_properties]
+        days = [
+            artifact.custom_properties["last_train_day"].string_value
+            for artifact in artifacts
+            if "last_train_day" in artifact.custom_properties
+        ]
         if days:
             return str(max(days))
         seen.update(level)

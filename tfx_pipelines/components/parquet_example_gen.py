@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import ClassVar
 
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, base_driver, executor_spec
@@ -21,7 +22,7 @@ WINDOW_FILES = "window_files"
 class ParquetExampleGenSpec(ComponentSpec):
     """Parameters and outputs of :class:`ParquetExampleGen`; ``window_files`` is the driver's."""
 
-    PARAMETERS = {
+    PARAMETERS: ClassVar = {
         "input_base": ExecutionParameter(type=str),
         "partition_key": ExecutionParameter(type=str, optional=True),
         "window": ExecutionParameter(type=int),
@@ -32,12 +33,12 @@ class ParquetExampleGenSpec(ComponentSpec):
         "gap_days": ExecutionParameter(type=int),
         "eval_percent": ExecutionParameter(type=int),
     }
-    INPUTS: dict[str, ChannelParameter] = {}
-    OUTPUTS = {"examples": ChannelParameter(type=standard_artifacts.Examples)}
+    INPUTS: ClassVar = {}
+    OUTPUTS: ClassVar = {"examples": ChannelParameter(type=standard_artifacts.Examples)}
 
 
 # TFX checks for the first base class, and runs the second one's interface: its own ExampleGen drivers do the same.
-class Driver(base_driver.BaseDriver, portable_base_driver.BaseDriver):  # type: ignore[misc]
+class Driver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
     """Chooses the window's files and puts their content digests into the cache key."""
 
     def run(self, execution_info: portable_data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
@@ -56,7 +57,7 @@ class Driver(base_driver.BaseDriver, portable_base_driver.BaseDriver):  # type: 
         return output
 
 
-class ParquetExampleGen(base_beam_component.BaseBeamComponent):  # type: ignore[misc]
+class ParquetExampleGen(base_beam_component.BaseBeamComponent):
     """Makes ``tf.Example``s of the partition files ``<input_base>/<partition key>.parquet``."""
 
     SPEC_CLASS = ParquetExampleGenSpec

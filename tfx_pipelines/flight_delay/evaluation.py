@@ -11,7 +11,9 @@ MIN_AUC = 0.65
 AUC_TOLERANCE = 0.02
 
 
-def build_eval_config(label: str, slice_columns: tuple[str, ...], min_auc: float, tolerance: float) -> config_pb2.EvalConfig:
+def build_eval_config(
+    label: str, slice_columns: tuple[str, ...], min_auc: float, tolerance: float
+) -> config_pb2.EvalConfig:
     """Build TFMA's configuration: AUC overall and by slice; thresholds on the overall AUC alone.
 
     ``MetricConfig.threshold`` would apply to every slice, and a carrier with ten flights would block a model.
@@ -34,7 +36,10 @@ def build_eval_config(label: str, slice_columns: tuple[str, ...], min_auc: float
                 label_key=label,
             )
         ],
-        slicing_specs=[config_pb2.SlicingSpec(), *(config_pb2.SlicingSpec(feature_keys=[name]) for name in slice_columns)],
+        slicing_specs=[
+            config_pb2.SlicingSpec(),
+            *(config_pb2.SlicingSpec(feature_keys=[name]) for name in slice_columns),
+        ],
         metrics_specs=[
             config_pb2.MetricsSpec(
                 metrics=[

@@ -27,7 +27,8 @@ def preprocessing_fn(inputs: dict[str, tf.SparseTensor]) -> dict[str, tf.Tensor]
         inputs: Sparse columns, one value a row at most.
 
     Returns:
-        ``numbers`` float32 [rows, TRANSFORMED_NUMBERS_SIZE], ``words`` int64 [rows, categories] and the label int64 [rows].
+        ``numbers`` float32 [rows, TRANSFORMED_NUMBERS_SIZE], ``words`` int64 [rows, categories]
+        and the label int64 [rows].
     """
     numbers = {name: _dense(inputs[name], float("nan")) for name in (*NUMBERS, *LONG_TAILED)}
     for name in LONG_TAILED:
@@ -49,9 +50,7 @@ def _dense(column: tf.SparseTensor, missing: float) -> tf.Tensor:
     """Return shape [rows]; numbers become float32, and missing values ``missing``."""
     values = tf.cast(column.values, tf.float32)
     return tf.squeeze(
-        tf.sparse.to_dense(
-            tf.SparseTensor(column.indices, values, [column.dense_shape[0], 1]), default_value=missing
-        ),
+        tf.sparse.to_dense(tf.SparseTensor(column.indices, values, [column.dense_shape[0], 1]), default_value=missing),
         axis=1,
     )
 

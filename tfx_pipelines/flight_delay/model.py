@@ -5,7 +5,14 @@ import tensorflow_transform as tft
 import tf_keras as keras
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from flight_delay.columns import CATEGORIES, LABEL, TRANSFORMED_NUMBERS, TRANSFORMED_NUMBERS_SIZE, TRANSFORMED_WORDS, VOCABULARY
+from flight_delay.columns import (
+    CATEGORIES,
+    LABEL,
+    TRANSFORMED_NUMBERS,
+    TRANSFORMED_NUMBERS_SIZE,
+    TRANSFORMED_WORDS,
+    VOCABULARY,
+)
 from flight_delay.signatures import build_signatures
 
 _SEED = 2013
@@ -33,7 +40,9 @@ def run_fn(fn_args: FnArgs) -> None:
     model.evaluate(evaluation, steps=fn_args.eval_steps or None, verbose=2)
     # Without traces of every layer: they take 20 s, and only a model that is trained on further needs them.
     signatures = build_signatures(model, transform)
-    model.save(fn_args.serving_model_dir, save_format="tf", include_optimizer=False, save_traces=False, signatures=signatures)
+    model.save(
+        fn_args.serving_model_dir, save_format="tf", include_optimizer=False, save_traces=False, signatures=signatures
+    )
 
 
 def build_model(vocabulary_size: int, train_steps: int) -> keras.Model:
@@ -58,7 +67,7 @@ def build_model(vocabulary_size: int, train_steps: int) -> keras.Model:
     return model
 
 
-class _UnconvertedModel(keras.Model):  # type: ignore[misc]
+class _UnconvertedModel(keras.Model):
     """Keeps AutoGraph from rewriting all of tf_keras, which takes 25 s.
 
     AutoGraph exempts ``keras``, but not ``tf_keras``, the same code under another name. Nothing here needs AutoGraph.
@@ -67,11 +76,11 @@ class _UnconvertedModel(keras.Model):  # type: ignore[misc]
 
     @tf.autograph.experimental.do_not_convert
     def train_step(self, data: object) -> dict[str, tf.Tensor]:
-        return super().train_step(data)  # type: ignore[no-any-return]
+        return super().train_step(data)
 
     @tf.autograph.experimental.do_not_convert
     def test_step(self, data: object) -> dict[str, tf.Tensor]:
-        return super().test_step(data)  # type: ignore[no-any-return]
+        return super().test_step(data)
 
 
 def load_batches(files: list[str], transform: tft.TFTransformOutput, training: bool) -> tf.data.Dataset:

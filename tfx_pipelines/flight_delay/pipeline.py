@@ -1,7 +1,9 @@
 """The flight delay pipeline, in plain TFX; TFX interpreter."""
+# ruff: noqa: PTH118 - these are URIs (gs://…), which Path would break
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from ml_metadata.proto import metadata_store_pb2
 from tfx.components import Evaluator, ExampleValidator, Pusher, StatisticsGen, Trainer, Transform
@@ -17,7 +19,7 @@ from components.parquet_example_gen import ParquetExampleGen
 from flight_delay.columns import FEATURES, LABEL, TIME
 from flight_delay.evaluation import AUC_TOLERANCE, MIN_AUC, build_eval_config
 
-_HERE = os.path.dirname(os.path.abspath(__file__))
+_SCHEMA = str(Path(__file__).resolve().parent / "schema.pbtxt")
 
 
 def create_pipeline(
@@ -36,7 +38,7 @@ def create_pipeline(
     train_steps: int = 300,
     min_auc: float = MIN_AUC,
     auc_tolerance: float = AUC_TOLERANCE,
-    schema_path: str = os.path.join(_HERE, "schema.pbtxt"),
+    schema_path: str = _SCHEMA,
 ) -> pipeline.Pipeline:
     """Create the pipeline.
 

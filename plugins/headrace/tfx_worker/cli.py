@@ -46,29 +46,47 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_compile(commands: Any) -> None:
-    command = commands.add_parser("compile", help="write a pipeline's IR and its nodes", epilog=_EPILOG,
-                                  formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    command = commands.add_parser(
+        "compile",
+        help="write a pipeline's IR and its nodes",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     command.add_argument("--pipelines-dir", type=Path, required=True, help="folder of pipelines; goes onto sys.path")
     command.add_argument("--pipeline", required=True, help="name of the pipeline's folder in it")
     command.add_argument("--out", type=Path, required=True, help="folder for pipeline.pbtxt and nodes.json")
-    command.add_argument("--state-dir", type=Path, required=True,
-                         help="folder for artifacts, ML Metadata and pushed models")  # fmt: skip
+    command.add_argument(
+        "--state-dir", type=Path, required=True, help="folder for artifacts, ML Metadata and pushed models"
+    )
     command.add_argument("--data-root", type=Path, help="folder of published features (default: STATE_DIR/features)")
-    command.add_argument("--arg", action="append", default=[], metavar="NAME=VALUE",
-                         help="argument of create_pipeline, as JSON or text; repeat it; wins over headrace.json")  # fmt: skip
+    command.add_argument(
+        "--arg",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="argument of create_pipeline, as JSON or text; repeat it; wins over headrace.json",
+    )
     command.set_defaults(run=_compile)
 
 
 def _add_node(commands: Any) -> None:
-    command = commands.add_parser("node", help="run one node of a compiled pipeline", epilog=_EPILOG,
-                                  formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    command.add_argument("--job", type=Path, required=True, help="folder of request.json; outcome.json is written there")
+    command = commands.add_parser(
+        "node",
+        help="run one node of a compiled pipeline",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("--job", type=Path, required=True, help="folder of request.json, and of outcome.json")
     command.set_defaults(run=_node)
 
 
 def _add_score(commands: Any) -> None:
-    command = commands.add_parser("score", help="ask a pushed model about rows of a Parquet file", epilog=_EPILOG,
-                                  formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    command = commands.add_parser(
+        "score",
+        help="ask a pushed model about rows of a Parquet file",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     command.add_argument("--model", type=Path, required=True, help="folder of the SavedModel")
     command.add_argument("--data", type=Path, required=True, help="Parquet file with the model's raw columns")
     command.add_argument("--rows", type=int, default=5, help="how many rows, spread over the file (default: 5)")

@@ -119,7 +119,7 @@ def _class_paths(pipeline: Any, node_id: str) -> Iterator[str]:
 
 
 def _importers_of(pipeline: Any, node: Any) -> Iterator[Any]:
-    """Yield the Importer nodes whose artifact this node reads: an artifact is reused as long as its path is the same."""
+    """Yield the Importer nodes whose artifact this node reads: TFX reuses that as long as its path is the same."""
     for other in pipeline.nodes:
         upstream = other.pipeline_node
         if upstream.node_info.id in node.upstream_nodes and upstream.node_info.type.name == _IMPORTER:

@@ -14,7 +14,6 @@ from headrace.contracts.pipeline import IR_FILE, CompiledPipeline, Node
 from headrace.contracts.worker_exit import WorkerExit
 from headrace.tfx_worker.environment import import_tfx
 from headrace.tfx_worker.errors import WorkerStop, describe_failure
-from headrace.tfx_worker.runtime_parameters import default_of, find_runtime_parameters
 from headrace.tfx_worker.pipeline_arguments import (
     SETTINGS_FILE,
     choose_arguments,
@@ -22,6 +21,7 @@ from headrace.tfx_worker.pipeline_arguments import (
     known_arguments,
     load_pipeline_settings,
 )
+from headrace.tfx_worker.runtime_parameters import default_of, find_runtime_parameters
 
 IR_DIGEST = "ir_sha256"
 

@@ -115,21 +115,24 @@ def _read_bounds(metric: str, key: Mapping[str, str], threshold: Any) -> Iterato
     if threshold.HasField("value_threshold"):
         bounds = threshold.value_threshold
         yield Threshold(
-            metric, key,
+            metric,
+            key,
             lower=bounds.lower_bound.value if bounds.HasField("lower_bound") else None,
             upper=bounds.upper_bound.value if bounds.HasField("upper_bound") else None,
-        )  # fmt: skip
+        )
     if threshold.HasField("change_threshold"):
         change = threshold.change_threshold
         higher = config_pb2.MetricDirection.Name(change.direction) != _LOWER_IS_BETTER
         absolute = change.absolute.value if change.HasField("absolute") else None
         yield Threshold(
-            metric, key, is_change=True,
+            metric,
+            key,
+            is_change=True,
             lower=absolute if higher else None,
             upper=None if higher else absolute,
             relative=change.relative.value if change.HasField("relative") else None,
             higher_is_better=higher,
-        )  # fmt: skip
+        )
 
 
 def _default_name(class_name: str) -> str:

@@ -67,9 +67,11 @@ def _build_unstarted(node: Any, error: str | None, seconds: float) -> NodeOutcom
         return NodeOutcome(node_id, SKIPPED, seconds=seconds)
     upstream = ", ".join(node.upstream_nodes) or "none"
     return NodeOutcome(
-        node_id, UNRESOLVED, seconds=seconds,
+        node_id,
+        UNRESOLVED,
+        seconds=seconds,
         error=f"an input of {node_id} has no artifact in this run; its upstream nodes are {upstream}",
-    )  # fmt: skip
+    )
 
 
 def _report(

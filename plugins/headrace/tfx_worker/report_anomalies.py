@@ -1,4 +1,5 @@
 """Says in plain words what TFDV found wrong with examples; TFX interpreter."""
+# ruff: noqa: PTH118 - these are URIs (gs://…), which Path would break
 
 import os
 from collections.abc import Iterator
@@ -32,9 +33,17 @@ def report_anomalies(artifact: Any, execution: NodeExecution, partition_key: str
         if not found:
             count = len(schema.feature) if schema is not None else 0
             results.append(
-                _result(split, None, Severity.CRITICAL, Status.PASSED, partition_key,
-                        f"The {split} examples match the schema in all {count} features.", None, None)
-            )  # fmt: skip
+                _result(
+                    split,
+                    None,
+                    Severity.CRITICAL,
+                    Status.PASSED,
+                    partition_key,
+                    f"The {split} examples match the schema in all {count} features.",
+                    None,
+                    None,
+                )
+            )
     return results
 
 
@@ -60,19 +69,38 @@ def _reasons(info: Any) -> list[str]:
 
 
 def _build_result(
-    split: str, feature: str | None, reasons: list[str], severity: Severity, expected: str | None, partition_key: str | None
+    split: str,
+    feature: str | None,
+    reasons: list[str],
+    severity: Severity,
+    expected: str | None,
+    partition_key: str | None,
 ) -> CheckResult:
     subject = f"Feature {feature}" if feature else "The dataset"
     shown = ". ".join(reasons[:_SHOWN])
     wanted = f" The schema expects {expected}." if expected else " The schema does not know it."
-    return _result(split, feature, severity, Status.FAILED, partition_key,
-                   f"{subject} in the {split} examples: {shown}.{wanted if feature else ''}", reasons, expected)  # fmt: skip
+    return _result(
+        split,
+        feature,
+        severity,
+        Status.FAILED,
+        partition_key,
+        f"{subject} in the {split} examples: {shown}.{wanted if feature else ''}",
+        reasons,
+        expected,
+    )
 
 
 def _result(
-    split: str, feature: str | None, severity: Severity, status: Status, partition_key: str | None, message: str,
-    observed: Any, expected: Any,
-) -> CheckResult:  # fmt: skip
+    split: str,
+    feature: str | None,
+    severity: Severity,
+    status: Status,
+    partition_key: str | None,
+    message: str,
+    observed: Any,
+    expected: Any,
+) -> CheckResult:
     return CheckResult(
         tool="tfdv",
         dataset="examples",

@@ -34,9 +34,7 @@ def report_evaluation(
     return results, metrics
 
 
-def _check_threshold(
-    threshold: Threshold, metrics: Mapping[str, Any], partition_key: str | None
-) -> CheckResult | None:
+def _check_threshold(threshold: Threshold, metrics: Mapping[str, Any], partition_key: str | None) -> CheckResult | None:
     """Hold one threshold against the overall metrics or its slice's; None where there is nothing to compare with.
 
     TFMA ignores a change threshold while there is no blessed baseline, and so do we.
@@ -45,9 +43,12 @@ def _check_threshold(
     value = measured.get(threshold.metric)
     if value is None:
         return _build_result(
-            threshold, partition_key, Status.ERROR, None,
+            threshold,
+            partition_key,
+            Status.ERROR,
+            None,
             f"{threshold.label} could not be measured, so it cannot be held against its threshold.",
-        )  # fmt: skip
+        )
     if not threshold.is_change:
         passed = threshold.accepts(value)
         message = f"{threshold.label} {value:.3f} {threshold.describe_value(value)}."

@@ -56,7 +56,9 @@ def run_node(job_dir: Path) -> int:
         print(f"[{request.node}] already {execution.state} in this run (execution {execution.id}): nothing to do")
     else:
         if execution is not None:
-            print(f"[{request.node}] was {execution.state} (execution {execution.id}): removing what it left, running it")
+            print(
+                f"[{request.node}] was {execution.state} (execution {execution.id}): removing what it left, running it"
+            )
             _remove_leftovers(pipeline, node, execution.id)
         error = _launch(pipeline, node, handle, pipelines_dir)
         execution = find_execution(handle, node)
@@ -96,7 +98,7 @@ def _launch(pipeline: Any, node: Any, handle: Any, pipelines_dir: Path) -> str |
             custom_driver_spec=runner_utils.extract_custom_driver_spec(config, node_id),
         ).launch()
     # Users' code may raise anything, and sys.exit() within it must not look like a success.
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # noqa: BLE001
         traceback.print_exc()
         return describe_failure(error, pipelines_dir)
     return None
@@ -117,7 +119,10 @@ def _remove_leftovers(pipeline: Any, node: Any, execution_id: int) -> None:
 
 
 def _print_end(outcome: NodeOutcome, execution: NodeExecution | None) -> None:
-    for kind, artifacts in (("read", execution.inputs if execution else {}), ("wrote", execution.outputs if execution else {})):
+    for kind, artifacts in (
+        ("read", execution.inputs if execution else {}),
+        ("wrote", execution.outputs if execution else {}),
+    ):
         for key, found in artifacts.items():
             for artifact in found:
                 print(f"[{outcome.node}] {kind} {key}: {artifact.uri}")

@@ -80,7 +80,9 @@ def _to_tensor(name: str, values: list[Any], spec: Any) -> Any:
     elif spec.dtype.is_floating:
         values = [float("nan") if value is None else float(value) for value in values]
     elif None in values:
-        raise WorkerStop(f"column {name} has missing values, and the model reads whole numbers", WorkerExit.DATA_UNUSABLE)
+        raise WorkerStop(
+            f"column {name} has missing values, and the model reads whole numbers", WorkerExit.DATA_UNUSABLE
+        )
     return tf.constant(values, dtype=spec.dtype)
 
 
@@ -88,15 +90,18 @@ def _join(table: Any, answers: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     import pyarrow as pa
 
     keys = [
-        field.name for field in table.schema
+        field.name
+        for field in table.schema
         if pa.types.is_string(field.type) or pa.types.is_date(field.type) or pa.types.is_timestamp(field.type)
-    ]  # fmt: skip
+    ]
     label = next((name for name in _LABELS if name in table.column_names), None)
     outputs = {name: answer.numpy().reshape(table.num_rows, -1) for name, answer in answers.items()}
     for row, columns in enumerate(table.to_pylist()):
         yield {
             **{name: columns[name] for name in keys},
-            **{name: values[row].tolist()[0] if len(values[row]) == 1 else values[row].tolist()
-               for name, values in outputs.items()},
+            **{
+                name: values[row].tolist()[0] if len(values[row]) == 1 else values[row].tolist()
+                for name, values in outputs.items()
+            },
             **({"label": columns[label]} if label else {}),
-        }  # fmt: skip
+        }
