@@ -22,5 +22,5 @@ with DAG(
         >> QualityGate("raw_flights", "raw_weather", "raw_planes", "raw_airports", "raw_airlines", task_id="check_raw")
         >> DbtTransform(select="+flight_features")
         >> QualityGate("flight_features", task_id="check_features")
-        >> PublishPartition("marts.flight_features", Asset("flight_features"))
+        >> PublishPartition("marts.flight_features", Asset("flight_features"), order_by=["flight_key"])
     )

@@ -23,7 +23,8 @@ UV_VERSION = "0.13.9"
 OLDEST_UV = (0, 9)
 STAMP = ".headrace-lock"
 
-AIRFLOW_PYTHONS = ("3.12", "3.11", "3.13")
+THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+AIRFLOW_PYTHONS = tuple(sorted(("3.12", "3.11", "3.13"), key=lambda version: version != THIS_PYTHON))
 TFX_PYTHONS = ("3.10",)
 
 
@@ -110,9 +111,7 @@ def install_uv() -> str:
     print(f"setup: installing uv {UV_VERSION} into .tools/", flush=True)
     tools = ROOT / ".tools"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
-    installed = subprocess.run(
-        [*pip, "--target", str(tools), "--upgrade", f"uv=={UV_VERSION}"], check=False
-    ).returncode
+    installed = subprocess.run([*pip, "--target", str(tools), "--upgrade", f"uv=={UV_VERSION}"], check=False).returncode
     uv = tools / "bin" / "uv"
     if installed != 0 or not uv.exists():
         raise SetupError(

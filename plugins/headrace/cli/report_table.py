@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-SLICES_SHOWN = 12
+SLICES_SHOWN = 24
 
 
 def print_report(console: Console, report: dict[str, Any]) -> None:

@@ -75,9 +75,11 @@ def watch_runs(
     """
     started = time.monotonic()
     followed, active = list(runs), list(runs)
+    import_errors = _ImportErrors(api, console)
     with console.status("waiting for Airflow to start the run") as status:
         while active:
             check()
+            import_errors.tell_new()
             for run in list(active):
                 run.poll(api)
                 for task in run.news():
@@ -94,6 +96,27 @@ def watch_runs(
             status.update(_describe_active(active, time.monotonic() - started))
             time.sleep(poll_seconds)
     return followed
+
+
+class _ImportErrors:
+    """DAG files that stopped loading while their runs go on: such a run stands still until its file is mended."""
+
+    every_seconds = 10.0
+
+    def __init__(self, api: AirflowApi, console: Console) -> None:
+        self.api, self.console = api, console
+        self._told: set[str] = set()
+        self._next = 0.0
+
+    def tell_new(self) -> None:
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + self.every_seconds
+        for file, trace in self.api.import_errors().items():
+            error = trace.strip().splitlines()[-1]
+            if error not in self._told:
+                self._told.add(error)
+                self.console.print(f"[yellow]{escape(file)} cannot be loaded, so its runs stand still: {escape(error)}[/]")
 
 
 def _tell(console: Console, api: AirflowApi, run: WatchedRun, task: TaskState, elapsed: float) -> None:

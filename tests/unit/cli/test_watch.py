@@ -15,6 +15,7 @@ class RecordedApi:
 
     def __init__(self, looks: list[tuple[str, list[TaskState]]]) -> None:
         self.looks = looks
+        self.broken: dict[str, str] = {}
 
     def run(self, dag_id: str, run_id: str) -> dict[str, str]:
         return {"state": self.looks[0][0]}
@@ -22,14 +23,21 @@ class RecordedApi:
     def tasks(self, dag_id: str, run_id: str) -> list[TaskState]:
         return (self.looks.pop(0) if len(self.looks) > 1 else self.looks[0])[1]
 
+    def import_errors(self) -> dict[str, str]:
+        return self.broken
+
     def task_error(self, dag_id: str, run_id: str, task: TaskState) -> str:
         return "CheckFailedError: 1 of 2,010 rows [bad]"
 
 
-def watch(looks: list[tuple[str, list[TaskState]]]) -> tuple[str, list[WatchedRun]]:
+def watch(
+    looks: list[tuple[str, list[TaskState]]], broken: dict[str, str] | None = None
+) -> tuple[str, list[WatchedRun]]:
     console = Console(record=True, width=120, file=None, force_terminal=False)
     run = WatchedRun("flights_dataops", "r", "2013-02")
-    watched = watch_runs(RecordedApi(looks), console, [run], lambda: None, poll_seconds=0)  # type: ignore[arg-type]
+    api = RecordedApi(looks)
+    api.broken = broken or {}
+    watched = watch_runs(api, console, [run], lambda: None, poll_seconds=0)  # type: ignore[arg-type]
     return console.export_text(), watched
 
 
@@ -47,6 +55,12 @@ def test_a_failure_shows_its_error_and_what_did_not_run() -> None:
     text, _ = watch([("failed", [failed, after])])
     assert "CheckFailedError: 1 of 2,010 rows [bad]" in text
     assert "1 tasks after the failed one not run" in text
+
+
+def test_a_dag_file_that_stopped_loading_is_told_once() -> None:
+    broken = {"training.py": "Traceback …\nStaleCompileError: run 'headrace compile'."}
+    text, _ = watch([("running", [TASK]), ("running", [TASK]), ("success", [])], broken)
+    assert text.count("training.py cannot be loaded, so its runs stand still: StaleCompileError") == 1
 
 
 def test_a_retry_is_told_and_so_is_its_end() -> None:
