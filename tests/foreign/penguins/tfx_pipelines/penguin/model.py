@@ -21,8 +21,7 @@ def run_fn(fn_args):
         with tf.GradientTape() as tape:
             loss = tf.nn.sparse_softmax_cross_entropy_with_logits(features[names.LABEL], logits(features))
             loss = tf.reduce_mean(loss)
-        optimizer.apply_gradients(zip(tape.gradient(loss, [kernel, bias]), [kernel, bias]))
-    print(f"loss {loss:.3f}")
+        optimizer.apply_gradients(zip(tape.gradient(loss, [kernel, bias]), [kernel, bias], strict=True))
 
     module = tf.Module()
     module.variables_of_model = [kernel, bias]

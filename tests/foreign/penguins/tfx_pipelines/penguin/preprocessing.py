@@ -5,9 +5,7 @@ from penguin import names
 
 
 def preprocessing_fn(inputs):
-    outputs = {
-        name: tft.scale_to_z_score(tf.reshape(_dense(inputs[name], 0.0), [-1])) for name in names.MEASURES
-    }
+    outputs = {name: tft.scale_to_z_score(tf.reshape(_dense(inputs[name], 0.0), [-1])) for name in names.MEASURES}
     species = tf.reshape(_dense(inputs[names.LABEL], ""), [-1])
     table = tf.lookup.StaticHashTable(
         tf.lookup.KeyValueTensorInitializer(list(names.SPECIES), tf.range(len(names.SPECIES), dtype=tf.int64)), -1
