@@ -9,7 +9,9 @@ BENCHMARKS = {"parse": dag_parse.run, "tfx": tfx_chain.run, "demo": demo.run}
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Side-by-side measurements.")
-    parser.add_argument("--only", choices=sorted(BENCHMARKS), help="parse: seconds; tfx: ten minutes; demo: ten minutes")
+    parser.add_argument(
+        "--only", choices=sorted(BENCHMARKS), help="parse: seconds; tfx: ten minutes; demo: ten minutes"
+    )
     only = parser.parse_args().only
     for name, run in BENCHMARKS.items():
         if only in (None, name):

@@ -38,7 +38,9 @@ def run() -> None:
         raise SystemExit(f"the DAGs do not load (run 'headrace compile'): {last['errors']}")
     airflow = [base["airflow"] for base, _ in pairs]
     parsing = [ours["parse"] - base["parse"] for base, ours in pairs]
-    print(f"{len(last['dags'])} DAGs, {last['tasks']} tasks; processor time of one process, {PAIRS} pairs after a warm-up")
+    print(
+        f"{len(last['dags'])} DAGs, {last['tasks']} tasks; processor time of one process, {PAIRS} pairs after a warm-up"
+    )
     print(f"  importing airflow        {record.show(airflow)}")
     print(f"  parsing dags/, beyond it {record.show(parsing)}   (goal: under 2 s)")
     print(f"  heavy packages imported  {', '.join(last['heavy']) or 'none'}")

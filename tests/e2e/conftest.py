@@ -24,9 +24,7 @@ GENERATED = shutil.ignore_patterns("target", "logs", "uncommitted", "__pycache__
 
 def clean_environment() -> dict[str, str]:
     """As a new user's: nothing of Headrace or Airflow is set."""
-    return {
-        key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "_AIRFLOW", "HEADRACE"))
-    }
+    return {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "_AIRFLOW", "HEADRACE"))}
 
 
 def start_headrace(project: Path, *arguments: str, output: Path) -> "subprocess.Popen[bytes]":
@@ -76,7 +74,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "tests" / "foreign" / "penguins", penguins, ignore=GENERATED)
     # One DAG file of theirs in the common folder; it finds its project by its own place.
     dag_file = (penguins / "dags" / "penguins.py").read_text()
-    (folder / "dags" / "penguins.py").write_text(dag_file.replace('parents[1]', 'parents[1] / "penguins"'))
+    (folder / "dags" / "penguins.py").write_text(dag_file.replace("parents[1]", 'parents[1] / "penguins"'))
     return folder
 
 

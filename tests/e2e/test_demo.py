@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.e2e.conftest import left_behind, run_headrace, start_headrace, wait_for_line
 
 from headrace.settings import Settings
-from tests.e2e.conftest import left_behind, run_headrace, start_headrace, wait_for_line
 
 pytestmark = [pytest.mark.e2e, pytest.mark.tfx]
 

@@ -54,6 +54,7 @@ def write_flight_features(folder: Path, month: str, changes: str = "", days: int
                     -4::bigint as plane_last_arrival_delay,
                     2.5::double as plane_hours_since_landing
                 from range(1, {days + 1}) as d(day), range({ROWS_A_DAY}) as r(n)
+                order by day, n
             )) to '{target}' (format parquet)
             """
         )

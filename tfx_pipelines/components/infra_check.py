@@ -1,5 +1,4 @@
 """A check that a model can be loaded and answers on real examples, with no container; TFX interpreter."""
-# ruff: noqa: PTH118 - these are URIs (gs://…), which Path would break
 
 import itertools
 import os

@@ -1,5 +1,4 @@
 """The executor of ParquetExampleGen: row groups through Beam into TFRecord shards, in two splits; TFX interpreter."""
-# ruff: noqa: PTH118, PTH120 - these are URIs (gs://…), which Path would break
 
 import json
 import os

@@ -1,5 +1,4 @@
 """Which partition files a training window holds, and what exactly is in them; TFX interpreter."""
-# ruff: noqa: PTH118 - these are URIs (gs://…), which Path would break
 
 import hashlib
 import json

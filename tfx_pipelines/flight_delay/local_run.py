@@ -3,7 +3,6 @@
     TF_USE_LEGACY_KERAS=1 PYTHONPATH=tfx_pipelines python -m flight_delay.local_run \
         --data-root features --partition-key 2013-01 --output-dir /tmp/flight_delay
 """
-# ruff: noqa: PTH118 - these are URIs (gs://…), which Path would break
 
 import argparse
 import os

@@ -54,14 +54,19 @@ class HeadraceOperator(BaseOperator):
         """Do the operator's work; errors are Headrace's own."""
         raise NotImplementedError
 
-    def task_folder(self, settings: Settings, context: Context) -> Path:
-        folder = settings.task_folder(self.dag_id, context["run_id"], self.task_id)
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+    def task_folder(self, context: Context) -> Path:
+        return make_task_folder(self.dag_id, context["run_id"], self.task_id)
 
-    def record_checks(self, settings: Settings, context: Context, checks: Iterable[CheckResult]) -> None:
+    def record_checks(self, context: Context, checks: Iterable[CheckResult]) -> None:
         """Leave the results where the report, and later the ledger, finds them: before the task can fail by them."""
         write_json(
-            self.task_folder(settings, context) / CHECKS_FILE,
+            self.task_folder(context) / CHECKS_FILE,
             {"partition_key": self.partition_key, "checks": [check.to_json() for check in checks]},
         )
+
+
+def make_task_folder(dag_id: str, run_id: str, task_id: str) -> Path:
+    """Return the folder of a task's results. Runs are Airflow's: they lie together, whatever project a task is of."""
+    folder = load_settings().task_folder(dag_id, run_id, task_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -163,7 +163,7 @@ class AirflowApi:
             if answer.status_code == 409 and attempt and conflict_is_success:
                 return {}
             if answer.status_code < 500 or attempt == 5:
-                raise AirflowApiError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
+                raise AirflowApiError(f"Airflow refused {method} {path} ({answer.status_code}): {_detail(answer)}")
             time.sleep(1)
         raise AssertionError("unreachable")
 
@@ -176,3 +176,11 @@ class AirflowApi:
                 )
             self._token = answer.json()["access_token"]
         return {"Authorization": f"Bearer {self._token}"}
+
+
+def _detail(answer: httpx.Response) -> str:
+    """Return what Airflow says about a refusal."""
+    try:
+        return str(answer.json()["detail"])[:1000]
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:1000]

@@ -26,7 +26,8 @@ def build_report(settings: Settings, partition_key: str, runs: Iterable[WatchedR
         runs: Its runs that were followed, in order.
 
     Returns:
-        JSON-safe: ``runs`` with the seconds of each task, ``dbt``, ``checks`` by tool and severity, ``failing`` messages, ``model``, ``scored``.
+        JSON-safe: ``runs`` with the seconds of each task, ``dbt``, ``checks`` by tool and severity, ``failing``
+        messages, ``model``, ``scored``.
     """
     runs = list(runs)
     folders = [settings.run_folder(run.dag_id, run.run_id) for run in runs]

@@ -116,7 +116,9 @@ class _ImportErrors:
             error = trace.strip().splitlines()[-1]
             if error not in self._told:
                 self._told.add(error)
-                self.console.print(f"[yellow]{escape(file)} cannot be loaded, so its runs stand still: {escape(error)}[/]")
+                self.console.print(
+                    f"[yellow]{escape(file)} cannot be loaded, so its runs stand still: {escape(error)}[/]"
+                )
 
 
 def _tell(console: Console, api: AirflowApi, run: WatchedRun, task: TaskState, elapsed: float) -> None:

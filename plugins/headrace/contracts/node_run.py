@@ -54,7 +54,7 @@ class NodeOutcome:
 
     Attributes:
         node: Id of the node.
-        state: ``COMPLETE``, ``CACHED``, ``FAILED``, ``CANCELED``, or ``UNRESOLVED`` (its inputs could not be resolved), or
+        state: ``COMPLETE``, ``CACHED``, ``FAILED``, ``CANCELED``, ``UNRESOLVED`` (its inputs could not be resolved) or
             ``SKIPPED`` (a condition in the pipeline says that it is not to run; counts as succeeded).
         execution_id: MLMD execution id; None when no execution was made.
         seconds: Wall time of the node itself, imports excluded.

@@ -80,6 +80,7 @@ class Project:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     project = Project(tmp_path)
     monkeypatch.setenv("AIRFLOW__HEADRACE__TFX_PYTHON", str(project.interpreter))
+    monkeypatch.setenv("AIRFLOW__HEADRACE__PROJECT_DIR", str(tmp_path))
     monkeypatch.setattr(TfxNodeOperator, "dag_id", "dag", raising=False)
     return project
 
@@ -108,7 +109,7 @@ def test_an_anomaly_fails_for_good(project: Project) -> None:
         f"import json\ncheck = CheckResult.from_json(json.loads({check!r}))\n"
         "NodeOutcome('Trainer', 'COMPLETE', 3, checks=(check,)).write(folder)"
     )
-    with pytest.raises(AirflowFailException, match="AUC 0.612"):
+    with pytest.raises(AirflowFailException, match=r"AUC 0\.612"):
         project.run()
 
 
@@ -124,19 +125,19 @@ def test_a_node_that_raised_can_be_retried(project: Project) -> None:
 
 def test_a_segmentation_fault_names_the_node(project: Project) -> None:
     project.interpret("os.kill(os.getpid(), 11)")
-    with pytest.raises(AirflowException, match="Trainer was ended by signal 11.*segmentation fault"):
+    with pytest.raises(AirflowException, match=r"Trainer was ended by signal 11.*segmentation fault"):
         project.run()
 
 
 def test_a_missing_interpreter_says_how_to_get_it(project: Project) -> None:
-    with pytest.raises(AirflowFailException, match="no TFX interpreter at .*make setup"):
+    with pytest.raises(AirflowFailException, match=r"no TFX interpreter at .*make setup"):
         project.run()
 
 
 def test_no_partition_key_says_how_to_give_one(project: Project) -> None:
     task = project.task()
     task.partition_key = ""
-    with pytest.raises(AirflowFailException, match="headrace run .* --partition"):
+    with pytest.raises(AirflowFailException, match=r"headrace run .* --partition"):
         task.execute(project.context(1))
 
 
@@ -172,12 +173,21 @@ def test_a_cleared_task_runs_the_node_again(project: Project) -> None:
 def test_on_kill_ends_the_process_and_what_it_started(project: Project) -> None:
     project.interpret("import subprocess\nsubprocess.Popen(['sleep', '600'])\ntime.sleep(600)")
     task = project.task()
-    runner = threading.Thread(target=lambda: pytest.raises(AirflowException, task.execute, project.context(1)))
+    ends: list[BaseException] = []
+
+    def execute() -> None:
+        try:
+            task.execute(project.context(1))
+        except AirflowException as error:
+            ends.append(error)
+
+    runner = threading.Thread(target=execute)
     runner.start()
     wait_for(lambda: project.times_started == 1)
     task.on_kill()
     runner.join(15)
     assert not runner.is_alive()
+    assert len(ends) == 1
     assert not Job(project.task_folder).is_running()
 
 

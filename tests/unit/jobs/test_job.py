@@ -100,9 +100,7 @@ def test_kill_reaches_grandchildren_that_left_the_session(tmp_path: Path, enviro
     assert not job.is_running()
 
 
-def test_a_killed_watcher_is_replaced_by_one_that_reads_the_folder(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
+def test_a_killed_watcher_is_replaced_by_one_that_reads_the_folder(tmp_path: Path, environment: dict[str, str]) -> None:
     folder = tmp_path / "job"
     watcher = (
         "import sys, os; from pathlib import Path; from headrace.jobs.job import Job\n"

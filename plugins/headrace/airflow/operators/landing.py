@@ -32,7 +32,7 @@ class LandPartitionOperator(HeadraceOperator):
         warehouse = load_warehouse_path(settings.dbt_project_dir)
         landed = land_partition(warehouse, settings.landing_dir, tables, self.partition_key)
         document = [{**asdict(table), "path": str(table.path)} for table in landed]
-        write_json(self.task_folder(settings, context) / LANDED_FILE, {"tables": document})
+        write_json(self.task_folder(context) / LANDED_FILE, {"tables": document})
         for table in landed:
             replaced = f", {table.replaced_rows:,} replaced" if table.replaced_rows else ""
             self.log.info("%s: %d rows%s from %s", table.relation, table.rows, replaced, table.path)

@@ -53,7 +53,7 @@ class PublishPartitionOperator(HeadraceOperator):
             order_by=self.order_by or (),
         )
         document = {**asdict(published), "path": str(published.path)}
-        write_json(self.task_folder(settings, context) / PUBLISHED_FILE, document)
+        write_json(self.task_folder(context) / PUBLISHED_FILE, document)
         change = "" if published.changed else ", unchanged since it was last published"
         self.log.info("Published %s: %d rows in %s%s", self.partition_key, published.rows, published.path, change)
         event = context["outlet_events"][self.asset]

@@ -33,12 +33,12 @@ class QualityGateOperator(HeadraceOperator):
         from headrace.dbt.profiles import load_warehouse_path
         from headrace.gx.run_suite import run_suite
 
-        (self.task_folder(settings, context) / CHECKS_FILE).unlink(missing_ok=True)
+        (self.task_folder(context) / CHECKS_FILE).unlink(missing_ok=True)
         warehouse = load_warehouse_path(settings.dbt_project_dir)
         checks: list[CheckResult] = []
         for suite in self.suites:
             checks += run_suite(settings.expectations_dir, suite, warehouse, self.partition_key)
-        self.record_checks(settings, context, checks)
+        self.record_checks(context, checks)
         return self.report(checks)
 
     def report(self, checks: list[CheckResult]) -> dict[str, Any]:

@@ -64,13 +64,13 @@ class TfxNodeOperator(HeadraceOperator):
         self._said = ""
 
     def run_partition(self, settings: Settings, context: Context) -> dict[str, Any]:
-        folder = self.task_folder(settings, context)
+        folder = self.task_folder(context)
         self._job = job = Job(folder)
         self._start_or_reconnect(job, settings, context)
         end = job.follow(self._log_line)
         outcome = self._load_outcome(folder, end)
         if outcome.checks:
-            self.record_checks(settings, context, outcome.checks)
+            self.record_checks(context, outcome.checks)
         job.mark_collected()
         return self._judge(outcome)
 
@@ -125,9 +125,7 @@ class TfxNodeOperator(HeadraceOperator):
     def _judge(self, outcome: NodeOutcome) -> dict[str, Any]:
         """Raise where the node refuses what it checked; else return what other tasks may want to know."""
         if outcome.state == "SKIPPED":
-            raise AirflowSkipException(
-                f"A condition of {self.pipeline} says that {self.node} is not to run."
-            )
+            raise AirflowSkipException(f"A condition of {self.pipeline} says that {self.node} is not to run.")
         for check in outcome.checks:
             self.log.info("%s: %s", check.status.value.upper(), check.message)
         failed = [check.message for check in outcome.checks if not check.passed]

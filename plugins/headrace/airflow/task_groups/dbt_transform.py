@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.airflow.base import CHECKS_FILE, WAREHOUSE_POOL
+from headrace.airflow.base import CHECKS_FILE, WAREHOUSE_POOL, make_task_folder
 from headrace.contracts.files import replace_file, write_json
 from headrace.exceptions import ConfigurationError
 from headrace.settings import load_settings
@@ -70,7 +70,7 @@ def DbtTransform(  # noqa: N802 - reads as a building block in a DAG file
         ),
         execution_config=ExecutionConfig(
             execution_mode=ExecutionMode.WATCHER,
-            setup_operator_args={"callback": keep_run_results, "callback_args": {"project": project_dir}, "retries": 0},
+            setup_operator_args={"callback": keep_run_results, "retries": 0},
         ),
         render_config=RenderConfig(
             load_method=LoadMode.DBT_MANIFEST,
@@ -90,15 +90,13 @@ def DbtTransform(  # noqa: N802 - reads as a building block in a DAG file
     )
 
 
-def keep_run_results(target_dir: str, *, context: "Context", project: str | Path | None = None) -> None:
+def keep_run_results(target_dir: str, *, context: "Context") -> None:
     """Keep what dbt reports of a run, and its tests as check results; called by Cosmos before it judges the run."""
     from headrace.dbt.manifest import load_manifest
     from headrace.dbt.run_results import load_run_results
 
-    settings = load_settings(project)
     task = context["ti"]
-    folder = settings.task_folder(task.dag_id, context["run_id"], task.task_id)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_task_folder(task.dag_id, context["run_id"], task.task_id)
     target = Path(target_dir) / "target"
     replace_file(folder / RUN_RESULTS_FILE, (target / "run_results.json").read_bytes())
     run = load_run_results(folder / RUN_RESULTS_FILE, load_manifest(target / "manifest.json"), context["partition_key"])
