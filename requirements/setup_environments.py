@@ -62,6 +62,8 @@ def set_up(uv: str, venv: Path, lock: Path, versions: tuple[str, ...], name: str
     started = time.monotonic()
     environment = {**os.environ, "VIRTUAL_ENV": str(venv), "UV_COMPILE_BYTECODE": "1", "UV_LINK_MODE": "copy"}
     environment.setdefault("UV_HTTP_TIMEOUT", "180")
+    # Certificates as the machine has them: behind a company's proxy uv's own list is not enough.
+    environment.setdefault("UV_SYSTEM_CERTS", "1")
     if not (venv / "bin" / "python").exists():
         python = find_python(versions) or install_python(uv, versions[0], name)
         print(f"setup: {name} interpreter: {python}", flush=True)
