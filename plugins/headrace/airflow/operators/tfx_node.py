@@ -12,7 +12,6 @@ from headrace.contracts.files import ContractError
 from headrace.contracts.node_run import NodeOutcome, NodeRequest
 from headrace.contracts.worker_exit import WorkerExit
 from headrace.exceptions import (
-    CheckFailedError,
     ConfigurationError,
     ModelNotBlessedError,
     WorkerCrashedError,
@@ -20,6 +19,7 @@ from headrace.exceptions import (
 )
 from headrace.jobs.environment import build_worker_environment
 from headrace.jobs.job import Job, JobExit
+from headrace.quality.verdict import decide_verdict, require_usable
 from headrace.settings import Settings
 
 WORKER_PREFIX = "headrace: "
@@ -134,8 +134,8 @@ class TfxNodeOperator(HeadraceOperator):
                 f"NOT BLESSED: {self.node} refused the model of partition {self.partition_key}; it was not pushed. "
                 f"{'; '.join(failed) or 'No check said why.'}"
             )
-        if failed:
-            raise CheckFailedError(f"{self.node} on partition {self.partition_key}: {'; '.join(failed)}")
+        if outcome.checks:
+            require_usable(decide_verdict(outcome.checks), f"{self.node} on partition {self.partition_key}")
         if outcome.blessed:
             self.log.info("BLESSED: %s accepted the model of partition %s", self.node, self.partition_key)
         uris = {key: [str(artifact["uri"]) for artifact in found] for key, found in outcome.outputs.items()}
