@@ -54,6 +54,8 @@ def TfxPipeline(  # noqa: N802 - reads as a building block in a DAG file
             f"Pipeline {pipeline!r} needs a value for {', '.join(missing)}: TfxPipeline({pipeline!r}, parameters=…)."
         )
 
+    if compiled.metadata.get("owner"):
+        node_kwargs.setdefault("owner", compiled.metadata["owner"])
     with TaskGroup(group_id or pipeline, tooltip=str(compiled.metadata.get("description", ""))) as group:
         tasks = {
             node.id: TfxNodeOperator(
