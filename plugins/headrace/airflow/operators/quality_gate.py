@@ -1,13 +1,16 @@
 """Check one partition with Great Expectations suites and stop the chain where it must; orchestration interpreter."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from logging import INFO, WARNING
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Context
 
 from headrace.airflow.base import CHECKS_FILE, WAREHOUSE_POOL, HeadraceOperator
 from headrace.contracts.check_result import CheckResult
+from headrace.exceptions import HeadraceError
 from headrace.quality.verdict import decide_verdict, require_usable
 from headrace.settings import Settings
 
@@ -18,6 +21,9 @@ class QualityGateOperator(HeadraceOperator):
     A failing ``critical`` expectation, or one that could not be evaluated, fails the task for good: nothing
     downstream runs for this partition. A failing ``warning`` is reported and the chain goes on. No suite, no table,
     no rows or no results fail the task too.
+
+    A partition that passes is released in the suites' tables, and one that does not is held there: dbt does not see
+    its rows, whatever partition it builds (:mod:`headrace.warehouse.holds`).
 
     Args:
         suites: Names of the suites, as in ``expectations/expectations/``.
@@ -36,10 +42,33 @@ class QualityGateOperator(HeadraceOperator):
         (self.task_folder(context) / CHECKS_FILE).unlink(missing_ok=True)
         warehouse = load_warehouse_path(settings.dbt_project_dir)
         checks: list[CheckResult] = []
+        with self.hold_unless_usable(settings, warehouse):
+            for suite in self.suites:
+                checks += run_suite(settings.expectations_dir, suite, warehouse, self.partition_key)
+            self.record_checks(context, checks)
+            return self.report(checks)
+
+    @contextmanager
+    def hold_unless_usable(self, settings: Settings, warehouse: Path) -> Iterator[None]:
+        """Hold the partition in the suites' tables when the ``with`` block raises, and release it when it does not."""
+        from headrace.warehouse.holds import hold_partition, release_partition
+
+        try:
+            yield
+        except Exception as error:
+            hold_partition(warehouse, self.list_partitioned_tables(settings), self.partition_key, str(error))
+            raise
+        release_partition(warehouse, self.list_partitioned_tables(settings), self.partition_key)
+
+    def list_partitioned_tables(self, settings: Settings) -> list[str]:
+        """Return the tables of which the suites check a partition; a suite that cannot be read has none."""
+        from headrace.gx.suites import load_suite
+
+        targets = []
         for suite in self.suites:
-            checks += run_suite(settings.expectations_dir, suite, warehouse, self.partition_key)
-        self.record_checks(context, checks)
-        return self.report(checks)
+            with suppress(HeadraceError):
+                targets.append(load_suite(settings.expectations_dir, suite).target())
+        return [target.table for target in targets if target.partition_column]
 
     def report(self, checks: list[CheckResult]) -> dict[str, Any]:
         """Log the verdict in plain words and raise where it is to block."""
