@@ -70,8 +70,7 @@ def set_up(uv: str, venv: Path, lock: Path, versions: tuple[str, ...], name: str
         run([uv, "venv", "--quiet", "--clear", "--python", python, str(venv)], environment, f"create {venv.name}")
     print(f"setup: installing {lock.name} into {venv.name}/ (a few minutes the first time)", flush=True)
     stamp.unlink(missing_ok=True)
-    install = [uv, "pip", "install", "--no-deps", "--require-hashes", "--requirement", str(lock)]
-    run([*install, "--quiet"], environment, f"install {lock.name}")
+    run([uv, "pip", "sync", "--quiet", "--require-hashes", str(lock)], environment, f"install {lock.name}")
     if project:
         editable = [uv, "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
         run(editable, environment, "install headrace")

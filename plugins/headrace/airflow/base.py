@@ -16,6 +16,9 @@ from headrace.settings import Settings, load_settings
 WAREHOUSE_POOL = "headrace_warehouse"
 TFX_POOL = "headrace_tfx"
 CHECKS_FILE = "checks.json"
+LANDED_FILE = "landed.json"
+PUBLISHED_FILE = "published.json"
+RESULT_FILES = (CHECKS_FILE, LANDED_FILE, PUBLISHED_FILE)
 
 
 class HeadraceOperator(BaseOperator):
@@ -48,7 +51,13 @@ class HeadraceOperator(BaseOperator):
                     f"The DAG run {context['run_id']} has no partition key: trigger {self.dag_id} with one, for "
                     f"example 'headrace run {self.dag_id} --partition 2013-01'."
                 )
+            self._forget_results(context)
             return self.run_partition(load_settings(self.project_dir), context)
+
+    def _forget_results(self, context: Context) -> None:
+        """Remove what an earlier try left, so that nobody takes it for this one's."""
+        for name in RESULT_FILES:
+            (self.task_folder(context) / name).unlink(missing_ok=True)
 
     def run_partition(self, settings: Settings, context: Context) -> Any:
         """Do the operator's work; errors are Headrace's own."""

@@ -76,11 +76,11 @@ class AirflowApi:
         """
         deadline = time.monotonic() + timeout_seconds
         while True:
-            found = self._client.get(f"/api/v2/dags/{quote(dag_id)}", headers=self._headers())
-            if found.status_code == 200 and not found.json().get("is_stale"):
+            dags = {dag["dag_id"]: dag for dag in self._get("/api/v2/dags", limit=200, exclude_stale=False)["dags"]}
+            if dag_id in dags and not dags[dag_id]["is_stale"]:
                 return
             errors = self.import_errors()
-            if errors and (found.status_code == 200 or time.monotonic() > deadline - timeout_seconds + 15):
+            if errors and (dag_id in dags or time.monotonic() > deadline - timeout_seconds + 15):
                 told = "\n".join(f"{file}: {trace.strip().splitlines()[-1]}" for file, trace in errors.items())
                 raise AirflowApiError(f"DAG {dag_id} cannot be loaded:\n{told}")
             if time.monotonic() > deadline:

@@ -1,6 +1,7 @@
 """A whole Airflow as child processes of this one: start, wait until ready, stop without leaving anything behind."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import socket
@@ -10,19 +11,27 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from headrace.cli.airflow_api import AirflowApi
-from headrace.contracts.files import ContractError, read_json, write_json
+from headrace.contracts.files import ContractError, make_private_folder, read_json, write_json
 from headrace.exceptions import ConfigurationError, HeadraceError
 from headrace.jobs.job import kill_all_jobs
 from headrace.jobs.processes import find_marked, is_alive, kill_marked, process_start_time
 from headrace.settings import Settings
 
-COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+# Without --skip-serve-logs, two of them would serve their logs on every network interface; here all read the files.
+COMPONENTS = {
+    "api-server": (),
+    "scheduler": ("--skip-serve-logs",),
+    "dag-processor": (),
+    "triggerer": ("--skip-serve-logs",),
+}
 HOST = "127.0.0.1"
 USUAL_PORT = 8080
 STACK_MARK = "HEADRACE_STACK"
 STACK_FILE = "stack.json"
+STACK_LOCK = "stack.lock"
 TELEMETRY_OFF = {
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     "ANONYMIZED_TELEMETRY": "False",
@@ -43,6 +52,7 @@ class AirflowStack:
     settings: Settings
     port: int = 0
     _children: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+    _lock: IO[str] | None = None
 
     @property
     def home(self) -> Path:
@@ -99,6 +109,8 @@ class AirflowStack:
         Raises:
             ConfigurationError: The database could not be migrated.
         """
+        make_private_folder(self.settings.state_dir)
+        self._take_lock()
         self._end_leftovers(say)
         self.home.mkdir(parents=True, exist_ok=True)
         self.port = find_free_port()
@@ -112,8 +124,8 @@ class AirflowStack:
             raise ConfigurationError(f"Airflow's database could not be migrated: see {self._log('db migrate')}")
         del self._children["db migrate"]
         say(f"starting {', '.join(COMPONENTS)}")
-        for component in COMPONENTS:
-            self._spawn(component, component)
+        for component, options in COMPONENTS.items():
+            self._spawn(component, component, *options)
 
     def wait_until_ready(self, api: AirflowApi, timeout_seconds: float = 180) -> None:
         """Wait until every component reports itself healthy.
@@ -134,7 +146,12 @@ class AirflowStack:
                 )
 
     def stop(self) -> None:
-        """End every component, every task and every TFX job of this stack; nothing of it is left running."""
+        """End every component, every task and every TFX job of this stack; nothing of it is left running.
+
+        Does nothing where this object has not started a stack.
+        """
+        if self._lock is None or self._lock.closed:
+            return
         for child in self._children.values():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGTERM)
@@ -147,6 +164,17 @@ class AirflowStack:
             child.wait()
         self._children.clear()
         (self.settings.state_dir / STACK_FILE).unlink(missing_ok=True)
+        if self._lock is not None:
+            self._lock.close()
+
+    def _take_lock(self) -> None:
+        """Hold the project's stack for as long as this process lives, so that two never start at once."""
+        self._lock = (self.settings.state_dir / STACK_LOCK).open("a")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise ConfigurationError("Another Headrace command is starting Airflow for this project.") from None
 
     def _spawn(self, name: str, *arguments: str) -> "subprocess.Popen[bytes]":
         log = self._log(name)

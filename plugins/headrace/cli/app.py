@@ -134,7 +134,9 @@ def version() -> None:
 def main() -> None:
     """Run the command line; errors become one message and an exit code that means something."""
     # Also where the shell started us in the background, which ignores SIGINT.
-    for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    from headrace.cli.stack import STOP_SIGNALS
+
+    for stop in STOP_SIGNALS:
         signal.signal(stop, _interrupt)
     try:
         code = app(standalone_mode=False) or ExitCode.OK

@@ -1,5 +1,7 @@
 """``headrace compile``: dbt's manifest and docs, and each TFX pipeline's IR and nodes, from which DAGs are built."""
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -7,7 +9,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.contracts.files import ContractError, fingerprint_files, read_json, write_json
+from headrace.contracts.files import (
+    ContractError,
+    fingerprint_files,
+    make_private_folder,
+    read_json,
+    replace_file,
+    write_json,
+)
 from headrace.contracts.pipeline import CompiledPipeline
 from headrace.dbt.profiles import build_profiles
 from headrace.exceptions import ConfigurationError
@@ -15,6 +24,7 @@ from headrace.jobs.environment import build_worker_environment
 from headrace.settings import Settings
 
 DBT_SOURCES_FILE = "sources.json"
+PROFILE_SOURCE = "the dbt profile"
 DBT_SUFFIXES = frozenset({".sql", ".yml", ".yaml", ".csv", ".md", ".py"})
 DBT_GENERATED = frozenset({"target", "logs", "dbt_packages"})
 
@@ -75,7 +85,7 @@ def find_pipelines(settings: Settings) -> list[str]:
 
 def changed_dbt_sources(settings: Settings) -> list[str]:
     """Return the dbt project's files that differ from those that the manifest was made from."""
-    now = fingerprint_files(settings.dbt_project_dir, _dbt_files(settings.dbt_project_dir))
+    now = _fingerprint_dbt(settings.dbt_project_dir)
     try:
         then = read_json(settings.dbt_manifest.parent / DBT_SOURCES_FILE)["sources"]
     except ContractError:
@@ -100,9 +110,11 @@ def _compile_dbt(settings: Settings, force: bool, say: Callable[[str], None]) ->
     if not changed and settings.dbt_manifest.is_file() and not force:
         return Compiled("dbt", (), folder)
     say(f"compiling dbt project {settings.dbt_project_dir.name}")
-    sources = fingerprint_files(settings.dbt_project_dir, _dbt_files(settings.dbt_project_dir))
+    sources = _fingerprint_dbt(settings.dbt_project_dir)
+    make_private_folder(settings.state_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    settings.dbt_profiles.write_text(yaml.safe_dump(build_profiles(settings.dbt_project_dir)), encoding="utf-8")
+    # For its owner only: a user's profile may hold a password.
+    replace_file(settings.dbt_profiles, yaml.safe_dump(build_profiles(settings.dbt_project_dir)).encode(), mode=0o600)
     dbt = Path(sys.executable).with_name("dbt")
     if not dbt.exists():
         raise ConfigurationError(f"There is no dbt beside {sys.executable}: run 'make setup'.")
@@ -137,6 +149,15 @@ def _compile_tfx(settings: Settings, pipeline: str, force: bool, say: Callable[[
     command += ["--out", str(folder), "--state-dir", str(settings.state_dir)]
     _run(command, build_worker_environment(settings.state_dir), f"compile the pipeline {pipeline}")
     return Compiled(pipeline, tuple(changed), folder)
+
+
+def _fingerprint_dbt(project: Path) -> dict[str, str]:
+    """Return the digests of the project's files, and of the profile as it stands now, wherever it comes from."""
+    profile = json.dumps(build_profiles(project), sort_keys=True).encode()
+    return {
+        **fingerprint_files(project, _dbt_files(project)),
+        PROFILE_SOURCE: hashlib.sha256(profile).hexdigest(),
+    }
 
 
 def _dbt_files(project: Path) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from headrace.cli.airflow_api import AirflowApi
+from headrace.cli.airflow_api import AirflowApi, AirflowApiError
 from headrace.cli.exit_codes import ExitCode
 from headrace.cli.report import build_report
 from headrace.cli.report_table import print_report
@@ -95,4 +95,4 @@ class _Chain:
                     self.known.add(found["dag_run_id"])
                     return WatchedRun(TRAINING, found["dag_run_id"], partition_key)
             time.sleep(1)
-        raise ConfigurationError(f"Publishing {partition_key} started no run of {TRAINING} in {timeout_seconds:.0f} s.")
+        raise AirflowApiError(f"Publishing {partition_key} started no run of {TRAINING} in {timeout_seconds:.0f} s.")

@@ -12,6 +12,7 @@ from headrace.contracts.check_result import CheckResult
 from headrace.contracts.files import ContractError, read_json
 from headrace.contracts.node_run import OUTCOME_FILE, NodeOutcome
 from headrace.jobs.environment import build_worker_environment
+from headrace.quality.verdict import decide_verdict
 from headrace.settings import Settings
 
 SCORED_ROWS = 5
@@ -34,6 +35,7 @@ def build_report(settings: Settings, partition_key: str, runs: Iterable[WatchedR
     checks = [check for folder in folders for check in _load_checks(folder)]
     outcomes = [outcome for folder in folders for outcome in _load_outcomes(folder)]
     model = _describe_model(outcomes)
+    published = next((_published(file) for folder in folders for file in folder.glob("*/published.json")), None)
     return {
         "partition_key": partition_key,
         "runs": [
@@ -46,7 +48,7 @@ def build_report(settings: Settings, partition_key: str, runs: Iterable[WatchedR
             for run in runs
         ],
         "dbt": _count_dbt(folders),
-        "published": next((_published(file) for folder in folders for file in folder.glob("*/published.json")), None),
+        "published": published,
         "checks": _count_checks(checks),
         "failing": [
             {"tool": check.tool, "severity": check.severity.value, "message": check.message}
@@ -54,22 +56,31 @@ def build_report(settings: Settings, partition_key: str, runs: Iterable[WatchedR
             if not check.passed
         ],
         "model": model,
-        "scored": score_rows(settings, partition_key, folders, model["pushed_to"]) if model else [],
+        **_score(settings, partition_key, published, model["pushed_to"] if model else None),
     }
 
 
-def score_rows(
-    settings: Settings, partition_key: str, folders: list[Path], pushed_to: str | None
-) -> list[dict[str, Any]]:
-    """Score a few rows of the partition with the model that was pushed; none where none was pushed."""
-    data = next(iter(sorted(settings.features_dir.glob(f"*/{partition_key}.parquet"))), None)
-    if not pushed_to or data is None:
-        return []
+def _score(
+    settings: Settings, partition_key: str, published: dict[str, Any] | None, pushed_to: str | None
+) -> dict[str, Any]:
+    """Score a few rows of the partition with the model that was pushed.
+
+    Returns:
+        ``scored``, the rows, and ``score_error``, why there are none; both empty where no model was pushed.
+    """
+    if not pushed_to:
+        return {"scored": [], "score_error": None}
+    files = [Path(published["path"])] if published else sorted(settings.features_dir.glob(f"*/{partition_key}.parquet"))
+    if len(files) != 1:
+        return {"scored": [], "score_error": f"{len(files)} published tables have a partition {partition_key}"}
     command = [str(settings.tfx_python), "-m", "headrace.tfx_worker", "score", "--model", pushed_to]
-    command += ["--data", str(data), "--rows", str(SCORED_ROWS), "--json"]
+    command += ["--data", str(files[0]), "--rows", str(SCORED_ROWS), "--json"]
     environment = build_worker_environment(settings.state_dir)
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return list(json.loads(done.stdout))
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        return {"scored": [], "score_error": f"the pushed model could not score {files[0].name}: {said}"}
+    return {"scored": list(json.loads(done.stdout)), "score_error": None}
 
 
 def _load_checks(folder: Path) -> Iterable[CheckResult]:
@@ -114,8 +125,12 @@ def _describe_model(outcomes: list[NodeOutcome]) -> dict[str, Any] | None:
     evaluation = next((outcome for outcome in outcomes if outcome.metrics is not None), None)
     if evaluation is None or evaluation.metrics is None:
         return None
-    refusals = [outcome for outcome in outcomes if outcome.blessed is False]
     blessings = [outcome for outcome in outcomes if outcome.blessed is not None]
+    refusals = [
+        outcome
+        for outcome in blessings
+        if not outcome.blessed or (outcome.checks and decide_verdict(outcome.checks).blocks)
+    ]
     return {
         "blessed": bool(blessings) and not refusals,
         "why": [check.message for outcome in blessings for check in outcome.checks],

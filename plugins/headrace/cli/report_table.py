@@ -25,6 +25,8 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
     _print_checks(console, report)
     if report["model"]:
         _print_model(console, report["model"])
+    if report["score_error"]:
+        console.print(f"[yellow]nothing scored: {escape(report['score_error'])}[/]", highlight=False)
     if report["scored"]:
         _print_scored(console, report["scored"])
 

@@ -15,6 +15,8 @@ from headrace.exceptions import ConfigurationError
 from headrace.jobs.processes import is_alive
 from headrace.settings import Settings
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @contextmanager
 def running_stack(settings: Settings, console: Console) -> Iterator[tuple[AirflowStack, AirflowApi]]:
@@ -43,9 +45,13 @@ def running_stack(settings: Settings, console: Console) -> Iterator[tuple[Airflo
         yield stack, api
     finally:
         # A second Ctrl-C must not leave half of it running.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        with console.status("stopping Airflow"):
-            stack.stop()
+        handlers = {stop: signal.signal(stop, signal.SIG_IGN) for stop in STOP_SIGNALS}
+        try:
+            with console.status("stopping Airflow"):
+                stack.stop()
+        finally:
+            for stop, handler in handlers.items():
+                signal.signal(stop, handler)
 
 
 def find_running_api(settings: Settings) -> AirflowApi | None:

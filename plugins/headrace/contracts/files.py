@@ -14,6 +14,11 @@ class ContractError(ValueError):
     """A file that crosses the interpreters is missing, unreadable or of another version."""
 
 
+def make_private_folder(path: Path) -> None:
+    """Make a folder that only its owner can enter; one that exists keeps its mode."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Write a document so that a reader sees the old file or the whole new one.
 
@@ -26,11 +31,11 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
     replace_file(path, text.encode())
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Write, flush to disk and rename; a crash leaves the old file or the new one."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("wb") as file:
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:  # noqa: PTH123
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

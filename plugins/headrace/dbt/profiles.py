@@ -55,6 +55,26 @@ def load_warehouse_path(dbt_project_dir: Path) -> Path:
     return (dbt_project_dir / _render(str(output["path"]), dbt_project_dir)).resolve()
 
 
+def load_compiled_warehouse_path(profiles: Path) -> Path:
+    """Return the DuckDB file of the profile that ``headrace compile`` wrote, which is the one that dbt opens.
+
+    Raises:
+        ConfigurationError: Nothing was compiled, or the warehouse is no DuckDB file.
+    """
+    import yaml
+
+    if not profiles.is_file():
+        raise ConfigurationError(f"{profiles} does not exist: run 'headrace compile'.")
+    (profile,) = yaml.safe_load(profiles.read_text(encoding="utf-8")).values()
+    output = profile["outputs"][profile["target"]]
+    if output.get("type") != "duckdb" or not output.get("path"):
+        raise ConfigurationError(
+            f"The dbt target in {profiles} is of type {output.get('type')!r}; checks, landing and publishing need "
+            f"type 'duckdb' with a path."
+        )
+    return Path(output["path"])
+
+
 def build_profiles(dbt_project_dir: Path) -> dict[str, Any]:
     """Build a profiles file that holds wherever dbt is started from: as the user's own, with an absolute path.
 
@@ -64,6 +84,8 @@ def build_profiles(dbt_project_dir: Path) -> dict[str, Any]:
     name, target, output = load_profile(dbt_project_dir)
     if output.get("type") == "duckdb" and output.get("path") and output["path"] != ":memory:":
         output["path"] = str(load_warehouse_path(dbt_project_dir))
+        # A model that runs alone may find another task at the warehouse: wait 1 + 2 + 4 + 8 + 16 seconds.
+        output.setdefault("retries", {"connect_attempts": 5, "retryable_exceptions": ["IOException"]})
     return {name: {"target": target, "outputs": {target: output}}}
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.contracts.files import ContractError, read_json, replace_file
-from headrace.jobs.processes import is_alive, kill_marked
+from headrace.jobs.processes import kill_marked
 from headrace.jobs.supervise import EXIT_FILE, LEASE_FILE, LOCK_FILE, LOG_FILE, MARK, PROCESS_FILE
 
 COLLECTED_FILE = "collected"
@@ -121,6 +121,7 @@ class Job:
 
     def follow(self, write_line: Callable[[str], None]) -> JobExit:
         """Hand each line of the log to ``write_line`` as it is written, until the command has ended."""
+        (self.folder / LOG_FILE).touch()
         with (self.folder / LOG_FILE).open("rb") as log:
             rest = b""
             while True:
@@ -147,15 +148,14 @@ class Job:
             return JobExit(code=None)
         return JobExit(code=document["code"], expired=document["expired"])
 
-    def kill(self, grace_seconds: float = 5) -> None:
-        """End the command and everything it started."""
+    def kill(self, grace_seconds: float = 2) -> None:
+        """End the command and everything it started: TERM, and KILL after the grace.
+
+        The grace is short because Airflow gives a task that it ends five seconds for all of it.
+        """
         attempt = self.attempt
-        if attempt is None:
-            return
-        process = read_json(self.folder / PROCESS_FILE)
-        if not self.is_running() and not is_alive(process["pid"], process["started"]):
-            return
-        kill_marked(MARK, attempt, grace_seconds)
+        if attempt is not None:
+            kill_marked(MARK, attempt, grace_seconds)
 
 
 def kill_all_jobs(runs_dir: Path, grace_seconds: float = 5) -> int:

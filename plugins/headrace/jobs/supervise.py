@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-from headrace.contracts.files import write_json
+from headrace.contracts.files import ContractError, read_json, write_json
 from headrace.jobs.processes import kill_marked, process_start_time
 
 LOCK_FILE = "lock"
@@ -38,10 +38,15 @@ def main(argv: list[str]) -> int:
         log = os.open(folder / LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         os.dup2(log, 1)
         os.dup2(log, 2)
+        _end_previous(folder)
         started = process_start_time(os.getpid())
         write_json(folder / PROCESS_FILE, {"attempt": attempt, "pid": os.getpid(), "started": started})
         try:
-            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, env={**os.environ, MARK: attempt})
+            # The command holds the lock too: were this process killed, the folder would still be taken.
+            environment = {**os.environ, MARK: attempt}
+            child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, env=environment, pass_fds=(lock.fileno(),), close_fds=True
+            )
         except OSError as error:
             print(f"could not start {command[0]}: {error}", flush=True)
             write_json(folder / EXIT_FILE, {"attempt": attempt, "code": 127, "expired": False})
@@ -57,6 +62,15 @@ def main(argv: list[str]) -> int:
         kill_marked(MARK, attempt, grace_seconds=0, spare=os.getpid())
         write_json(folder / EXIT_FILE, {"attempt": attempt, "code": code, "expired": expired})
     return 0 if code == 0 else 1
+
+
+def _end_previous(folder: Path) -> None:
+    """End what an attempt whose supervisor was killed may have left; it holds no lock any more."""
+    try:
+        previous = read_json(folder / PROCESS_FILE)["attempt"]
+    except ContractError:
+        return
+    kill_marked(MARK, previous, grace_seconds=0, spare=os.getpid())
 
 
 def _take(lock: IO[str]) -> bool:

@@ -72,6 +72,10 @@ class Project:
         return next((self.folder / ".headrace" / "runs").glob("*/r/Trainer"))
 
     @property
+    def asked_for_rerun(self) -> bool:
+        return bool(read_json(self.task_folder / "request.json")["rerun"])
+
+    @property
     def times_started(self) -> int:
         return len(self.runs.read_text().splitlines()) if self.runs.exists() else 0
 
@@ -166,8 +170,55 @@ def test_a_retry_reconnects_to_a_running_node(project: Project) -> None:
 def test_a_cleared_task_runs_the_node_again(project: Project) -> None:
     project.interpret("NodeOutcome('Trainer', 'COMPLETE', 3).write(folder)")
     project.run()
+    assert not project.asked_for_rerun
     project.run(try_number=2)
     assert project.times_started == 2
+    assert project.asked_for_rerun
+
+
+def test_a_cleared_task_whose_process_died_still_runs_the_node_again(project: Project) -> None:
+    """Else its retry would be answered with the result from before it was cleared."""
+    project.interpret("NodeOutcome('Trainer', 'COMPLETE', 3).write(folder)")
+    project.run()
+    project.interpret("os.kill(os.getpid(), 9)")
+    with pytest.raises(AirflowException, match="ended by signal 9"):
+        project.run(try_number=2)
+    project.interpret("NodeOutcome('Trainer', 'COMPLETE', 4).write(folder)")
+    project.run(try_number=3)
+    assert project.asked_for_rerun
+
+
+def test_a_retry_of_a_failed_node_is_no_rerun(project: Project) -> None:
+    project.interpret("NodeOutcome('Trainer', 'FAILED', 3, error='x').write(folder)\nsys.exit(10)")
+    with pytest.raises(AirflowException):
+        project.run()
+    project.interpret("NodeOutcome('Trainer', 'COMPLETE', 3).write(folder)")
+    project.run(try_number=2)
+    assert not project.asked_for_rerun
+
+
+def test_results_of_an_earlier_try_are_forgotten(project: Project) -> None:
+    check = json.dumps(REFUSED.to_json())
+    project.interpret(
+        f"import json\ncheck = CheckResult.from_json(json.loads({check!r}))\n"
+        "NodeOutcome('Trainer', 'COMPLETE', 3, checks=(check,)).write(folder)"
+    )
+    with pytest.raises(AirflowFailException):
+        project.run()
+    assert (project.task_folder / "checks.json").exists()
+    project.interpret("os.kill(os.getpid(), 9)")
+    with pytest.raises(AirflowException):
+        project.run(try_number=2)
+    assert not (project.task_folder / "checks.json").exists()
+
+
+def test_a_task_that_is_ended_before_its_process_is_known_ends_it_all_the_same(project: Project) -> None:
+    project.interpret("time.sleep(600)")
+    task = project.task()
+    task.on_kill()
+    with pytest.raises(AirflowException):
+        task.execute(project.context(1))
+    assert not Job(project.task_folder).is_running()
 
 
 def test_on_kill_ends_the_process_and_what_it_started(project: Project) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from headrace.contracts.files import read_json
 from headrace.jobs.environment import build_worker_environment
 from headrace.jobs.job import Job, JobExit, kill_all_jobs
-from headrace.jobs.processes import process_start_time
+from headrace.jobs.processes import find_marked, process_start_time
 
 
 @pytest.fixture
@@ -31,6 +32,10 @@ def follow(job: Job) -> tuple[JobExit, list[str]]:
 
 def alive(pid: int) -> bool:
     return process_start_time(pid) is not None
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def wait_for(condition, seconds: float = 10) -> None:
@@ -126,15 +131,45 @@ def test_a_failed_command_is_not_waiting_to_be_collected(tmp_path: Path, environ
     assert not job.is_waiting_to_be_collected()
 
 
-def test_a_supervisor_that_was_killed_leaves_no_exit_code(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_a_command_whose_supervisor_was_killed_keeps_the_folder_and_can_be_ended(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
     job = Job(tmp_path / "job")
-    start(job, environment, "pass")
-    follow(job)
-    start(job, environment, "import time; time.sleep(600)")
-    job.kill(grace_seconds=0)
+    mark = tmp_path / "started"
+    code = f"import os, time; open({str(mark)!r}, 'a').write(f'{{os.getpid()}} '); time.sleep(600)"
+    start(job, environment, code)
+    wait_for(lambda: mark.exists() and bool(mark.read_text()))
+    os.kill(read_json(job.folder / "process.json")["pid"], signal.SIGKILL)
+    command = int(mark.read_text())
+    assert alive(command)
+    assert job.is_running(), "the command holds the lock too"
+    start(job, environment, code)
+    assert len(mark.read_text().split()) == 1, "a second command was started beside it"
+    job.kill(grace_seconds=0.2)
+    wait_for(lambda: not alive(command))
     end, _ = follow(job)
     assert end.code is None
     assert "without leaving an exit code" in end.describe()
+
+
+def test_what_a_dead_attempt_left_is_ended_before_the_next_begins(tmp_path: Path, environment: dict[str, str]) -> None:
+    """A child that closed every descriptor holds no lock, and is found by its mark."""
+    job = Job(tmp_path / "job")
+    pid_file = tmp_path / "pid"
+    stray = f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    code = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {stray!r}]); time.sleep(600)"
+    start(job, environment, code)
+    wait_for(lambda: pid_file.exists() and bool(pid_file.read_text()))
+    process = read_json(job.folder / "process.json")["pid"]
+    (command,) = [pid for pid in find_marked("HEADRACE_JOB", str(job.attempt)) if parent(pid) == process]
+    for pid in (process, command):
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not job.is_running())
+    left = int(pid_file.read_text())
+    assert alive(left)
+    start(job, environment, "pass")
+    assert follow(job)[0].code == 0
+    assert not alive(left)
 
 
 def test_a_job_that_nobody_watches_is_ended(tmp_path: Path, environment: dict[str, str]) -> None:

@@ -6,11 +6,9 @@ from typing import Any
 
 from airflow.sdk import Asset, Context
 
-from headrace.airflow.base import WAREHOUSE_POOL, HeadraceOperator
+from headrace.airflow.base import PUBLISHED_FILE, WAREHOUSE_POOL, HeadraceOperator
 from headrace.contracts.files import write_json
 from headrace.settings import Settings
-
-PUBLISHED_FILE = "published.json"
 
 
 class PublishPartitionOperator(HeadraceOperator):

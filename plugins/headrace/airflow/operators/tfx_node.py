@@ -62,11 +62,14 @@ class TfxNodeOperator(HeadraceOperator):
         self.parameters = dict(parameters or {})
         self._job: Job | None = None
         self._said = ""
+        self._killed = False
 
     def run_partition(self, settings: Settings, context: Context) -> dict[str, Any]:
         folder = self.task_folder(context)
         self._job = job = Job(folder)
         self._start_or_reconnect(job, settings, context)
+        if self._killed:
+            job.kill()
         end = job.follow(self._log_line)
         outcome = self._load_outcome(folder, end)
         if outcome.checks:
@@ -75,6 +78,7 @@ class TfxNodeOperator(HeadraceOperator):
         return self._judge(outcome)
 
     def on_kill(self) -> None:
+        self._killed = True
         if self._job is not None:
             self.log.warning("Ending %s and everything it started", self.node)
             self._job.kill()
@@ -98,11 +102,18 @@ class TfxNodeOperator(HeadraceOperator):
             pipelines_dir=str(settings.tfx_pipelines_dir),
             run_id=context["run_id"],
             parameters=self.parameters,
-            # Succeeded and reported, and asked for again: somebody cleared the task.
-            rerun=context["ti"].try_number > 1 and job.read_exit().code == 0,
+            rerun=self._is_asked_for_again(job),
         ).write(job.folder)
         command = [str(settings.tfx_python), "-m", "headrace.tfx_worker", "node", "--job", str(job.folder)]
         job.start(command, build_worker_environment(settings.state_dir))
+
+    def _is_asked_for_again(self, job: Job) -> bool:
+        """Return whether the node succeeded before (its task was cleared), or was to run again and never did."""
+        try:
+            unfinished_rerun = NodeRequest.load(job.folder).rerun
+        except ContractError:
+            unfinished_rerun = False
+        return unfinished_rerun or job.read_exit().code == 0
 
     def _log_line(self, line: str) -> None:
         self.log.info(line)

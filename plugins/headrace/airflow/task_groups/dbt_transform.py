@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from headrace.airflow.base import CHECKS_FILE, WAREHOUSE_POOL, make_task_folder
+from headrace.airflow.errors import as_airflow_errors
 from headrace.contracts.files import replace_file, write_json
 from headrace.exceptions import ConfigurationError
 from headrace.settings import load_settings
@@ -30,8 +31,9 @@ def DbtTransform(  # noqa: N802 - reads as a building block in a DAG file
     """Build the task group of a dbt project: one ``dbt build``, and a task for each model that shows its fate.
 
     Cosmos's watcher mode runs the one dbt process in the task ``dbt_producer_watcher``; each model's task waits,
-    deferred, for its node's result, and so do the tasks of its tests. A model's task that is cleared, or retried
-    after the process has ended, runs that model alone. The partition is the dbt variable ``partition_key``.
+    deferred, for its node's result, and so do the tasks of its tests. Clearing that task builds everything again;
+    a model's task that is cleared by itself, or retried after the process has ended, runs that model alone. The
+    partition is the dbt variable ``partition_key``.
 
     Args:
         select: dbt selection, for example ``+flight_features``; empty: everything.
@@ -39,7 +41,8 @@ def DbtTransform(  # noqa: N802 - reads as a building block in a DAG file
         dbt_vars: More dbt variables; templated.
         project_dir: See :func:`headrace.settings.load_settings`.
         group_id: Of the task group.
-        pool: For the tasks that open the warehouse; one slot for a DuckDB file.
+        pool: For the dbt process, which opens the warehouse; one slot for a DuckDB file. A model's task that runs
+            its model alone waits for the file by itself (``retries`` in the compiled profile).
         retries: Of each model's task.
 
     Raises:
@@ -70,7 +73,12 @@ def DbtTransform(  # noqa: N802 - reads as a building block in a DAG file
         ),
         execution_config=ExecutionConfig(
             execution_mode=ExecutionMode.WATCHER,
-            setup_operator_args={"callback": keep_run_results, "retries": 0},
+            setup_operator_args={
+                "callback": keep_run_results,
+                "pre_execute": build_again_when_cleared,
+                "pool": pool,
+                "retries": 0,
+            },
         ),
         render_config=RenderConfig(
             load_method=LoadMode.DBT_MANIFEST,
@@ -81,7 +89,6 @@ def DbtTransform(  # noqa: N802 - reads as a building block in a DAG file
         ),
         operator_args={
             "vars": {"partition_key": "{{ partition_key or '' }}", **(dbt_vars or {})},
-            "pool": pool,
             "retries": retries,
             "retry_delay": timedelta(seconds=10),
             "emit_datasets": False,
@@ -90,17 +97,50 @@ def DbtTransform(  # noqa: N802 - reads as a building block in a DAG file
     )
 
 
+class _FirstTry:
+    """A task instance that says it is in its first try, and is the real one in everything else."""
+
+    try_number = 1
+
+    def __init__(self, task_instance: Any) -> None:
+        self._task_instance = task_instance
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._task_instance, name)
+
+
+def build_again_when_cleared(context: "Context") -> None:
+    """Let a cleared dbt task really build again; called by Airflow before the task runs.
+
+    Cosmos skips its producer from the second try on, because a retry would run a second ``dbt build`` beside one that
+    its models' tasks already watch, and lets each model run alone. Here the producer has no retries: a second try is
+    somebody's clear, after which the tests of sources and unit tests, which have no task of their own, must run too.
+    """
+    task_instance = context["ti"]
+    folder = make_task_folder(task_instance.dag_id, context["run_id"], task_instance.task_id)
+    for name in (CHECKS_FILE, RUN_RESULTS_FILE):
+        (folder / name).unlink(missing_ok=True)
+    context["ti"] = cast("Any", _FirstTry(task_instance))
+
+
 def keep_run_results(target_dir: str, *, context: "Context") -> None:
-    """Keep what dbt reports of a run, and its tests as check results; called by Cosmos before it judges the run."""
+    """Keep what dbt reports of a run, and its tests as check results; called by Cosmos before it judges the run.
+
+    A failed run ends here, with what failed in plain words.
+    """
+    if not (Path(target_dir) / "target" / RUN_RESULTS_FILE).is_file():
+        return  # dbt could not even parse the project: Cosmos raises what it said
     from headrace.dbt.manifest import load_manifest
-    from headrace.dbt.run_results import load_run_results
+    from headrace.dbt.run_results import load_run_results, require_success
 
     task = context["ti"]
     folder = make_task_folder(task.dag_id, context["run_id"], task.task_id)
     target = Path(target_dir) / "target"
-    replace_file(folder / RUN_RESULTS_FILE, (target / "run_results.json").read_bytes())
+    replace_file(folder / RUN_RESULTS_FILE, (target / RUN_RESULTS_FILE).read_bytes())
     run = load_run_results(folder / RUN_RESULTS_FILE, load_manifest(target / "manifest.json"), context["partition_key"])
     write_json(folder / CHECKS_FILE, {"checks": [check.to_json() for check in run.checks]})
+    with as_airflow_errors():
+        require_success(run)
 
 
 def _profile_names(profiles: Path) -> tuple[str, str]:
