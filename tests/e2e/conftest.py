@@ -1,5 +1,6 @@
 """A copy of the project with state of its own, and a real Airflow on it."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -64,6 +65,22 @@ def left_behind(settings: Settings) -> list[str]:
     return [Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode() for pid in pids]
 
 
+def listening_beyond_this_machine(settings: Settings) -> list[str]:
+    """The addresses on which this project's Airflow can be reached from elsewhere."""
+    inodes = set()
+    for pid in find_marked("HEADRACE_STACK", str(settings.state_dir / "airflow")):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                inodes.add(str(descriptor.readlink()).removeprefix("socket:[").removesuffix("]"))
+    found = []
+    for table, loopback in (("tcp", "0100007F"), ("tcp6", "00000000000000000000000001000000")):
+        for row in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *rest = row.split()
+            if state == "0A" and rest[5] in inodes and local.partition(":")[0] != loopback:
+                found.append(local)
+    return found
+
+
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The flights project and, as a neighbour in the same Airflow, somebody else's."""
@@ -90,6 +107,7 @@ def airflow(project: Path, settings: Settings, tmp_path_factory: pytest.TempPath
     process = start_headrace(project, "up", output=output)
     try:
         line = wait_for_line(output, r"Airflow is ready at http://127\.0\.0\.1:\d+", process, 240)
+        assert listening_beyond_this_machine(settings) == []
         yield AirflowApi(line.rpartition(" ")[2])
     finally:
         process.send_signal(signal.SIGINT)

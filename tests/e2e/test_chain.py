@@ -174,9 +174,7 @@ def test_sql_that_does_not_compile_ends_red_and_goes_on_when_it_is_mended(
     assert not (penguins.features_dir / "penguin_features" / "2008.parquet").exists()
 
     features_sql.write_text(good)
-    clear = {"dry_run": False, "dag_run_id": run["run_id"], "only_failed": True}
-    airflow._send("POST", f"/api/v2/dags/{DATAOPS}/clearTaskInstances", clear)
-    wait_for(lambda: airflow.run(DATAOPS, run["run_id"])["state"] in ("success", "failed"), "the run ends", 300)
+    clear_failed(airflow, run["run_id"])
     states = {task.task_id: task.state for task in airflow.tasks(DATAOPS, run["run_id"])}
     assert states["publish"] == "success", states
     assert (penguins.features_dir / "penguin_features" / "2008.parquet").is_file()
@@ -191,8 +189,22 @@ def test_a_dbt_test_that_fails_stops_the_chain(
     assert done.returncode == 1
     report = json.loads(done.stdout)
     assert [each["severity"] for each in report["failing"] if each["tool"] == "dbt"] == ["critical"]
-    assert report["runs"][0]["tasks"]["publish"]["state"] == "upstream_failed"
+    (run,) = report["runs"]
+    assert run["tasks"]["publish"]["state"] == "upstream_failed"
+
+    # Cleared with nothing mended: dbt builds again, tests without a task of their own included, and it is red again.
+    clear_failed(airflow, run["run_id"])
+    tasks = {task.task_id: task for task in airflow.tasks(DATAOPS, run["run_id"])}
+    assert (tasks["dbt.dbt_producer_watcher"].state, tasks["dbt.dbt_producer_watcher"].try_number) == ("failed", 2)
+    assert tasks["publish"].state == "upstream_failed"
     assert not (penguins.features_dir / "penguin_features" / "2009.parquet").exists()
+
+
+def clear_failed(api: AirflowApi, run_id: str) -> None:
+    """Clear what failed in a DataOps run, as the UI's button does, and wait until the run has ended."""
+    clear = {"dry_run": False, "dag_run_id": run_id, "only_failed": True}
+    api._send("POST", f"/api/v2/dags/{DATAOPS}/clearTaskInstances", clear)
+    wait_for(lambda: api.run(DATAOPS, run_id)["state"] in ("success", "failed"), "the run ends", 300)
 
 
 def read_log(api: AirflowApi, run_id: str, task: TaskState) -> list[str]:

@@ -17,14 +17,16 @@ def model(warm: WarmWorker, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_rows_are_answered_with_their_keys_and_labels(warm: WarmWorker, model: Path, tmp_path: Path) -> None:
     data = write_flight_features(tmp_path, "2013-01", "case when day < 16 then null else 7.5 end as wind_speed_mph")
-    code, said = warm.run(["score", "--model", str(model), "--data", str(data), "--rows", "5", "--json"])
+    code, said = warm.run(
+        ["score", "--model", str(model), "--data", str(data), "--rows", "5", "--json", "--label", "is_late"]
+    )
     assert code == 0, said
     rows = json.loads(said)
     assert len(rows) == 5
     assert [row["probability"] for row in rows] == [-1.0, -1.0, 7.5, 7.5, 7.5]
     assert rows[0]["flight_key"] == "flight-1-0"
     assert rows[0]["flight_date"] == "2013-01-01"
-    assert {row["label"] for row in rows} <= {0, 1}
+    assert {row["is_late"] for row in rows} <= {0, 1}
 
 
 def test_a_table_is_printed_for_a_person(warm: WarmWorker, model: Path, tmp_path: Path) -> None:

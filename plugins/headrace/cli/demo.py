@@ -18,7 +18,7 @@ from headrace.exceptions import ConfigurationError
 from headrace.quality.partitions import parse_month_key
 from headrace.settings import Settings
 
-DATAOPS, TRAINING = "flights_dataops", "flight_delay_training"
+DATAOPS, TRAINING, LABEL = "flights_dataops", "flight_delay_training", "is_late"
 
 
 def run_demo(settings: Settings, partitions: list[str], console: Console, as_json: bool) -> ExitCode:
@@ -40,7 +40,9 @@ def run_demo(settings: Settings, partitions: list[str], console: Console, as_jso
             api.unpause(dag_id)
         chain = _Chain(api, partitions)
         runs = watch_runs(api, console, chain.start_next(), stack.check, chain.follow_up)
-    reports = [build_report(settings, key, [run for run in runs if run.partition_key == key]) for key in partitions]
+    reports = [
+        build_report(settings, key, [run for run in runs if run.partition_key == key], LABEL) for key in partitions
+    ]
     whole_way = all(map(went_the_whole_way, reports))
     if as_json:
         print(json.dumps({"ok": whole_way, "seconds": time.monotonic() - started, "partitions": reports}, indent=1))

@@ -18,13 +18,16 @@ from headrace.settings import Settings
 SCORED_ROWS = 5
 
 
-def build_report(settings: Settings, partition_key: str, runs: Iterable[WatchedRun]) -> dict[str, Any]:
+def build_report(
+    settings: Settings, partition_key: str, runs: Iterable[WatchedRun], label: str | None = None
+) -> dict[str, Any]:
     """Build the report of one partition.
 
     Args:
         settings: Of the project.
         partition_key: The partition.
         runs: Its runs that were followed, in order.
+        label: Column to show beside each score; None: none.
 
     Returns:
         JSON-safe: ``runs`` with the seconds of each task, ``dbt``, ``checks`` by tool and severity, ``failing``
@@ -56,12 +59,16 @@ def build_report(settings: Settings, partition_key: str, runs: Iterable[WatchedR
             if not check.passed
         ],
         "model": model,
-        **_score(settings, partition_key, published, model["pushed_to"] if model else None),
+        **_score(settings, partition_key, published, model["pushed_to"] if model else None, label),
     }
 
 
 def _score(
-    settings: Settings, partition_key: str, published: dict[str, Any] | None, pushed_to: str | None
+    settings: Settings,
+    partition_key: str,
+    published: dict[str, Any] | None,
+    pushed_to: str | None,
+    label: str | None,
 ) -> dict[str, Any]:
     """Score a few rows of the partition with the model that was pushed.
 
@@ -75,6 +82,7 @@ def _score(
         return {"scored": [], "score_error": f"{len(files)} published tables have a partition {partition_key}"}
     command = [str(settings.tfx_python), "-m", "headrace.tfx_worker", "score", "--model", pushed_to]
     command += ["--data", str(files[0]), "--rows", str(SCORED_ROWS), "--json"]
+    command += ["--label", label] if label else []
     environment = build_worker_environment(settings.state_dir)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -91,6 +91,7 @@ def _add_score(commands: Any) -> None:
     command.add_argument("--data", type=Path, required=True, help="Parquet file with the model's raw columns")
     command.add_argument("--rows", type=int, default=5, help="how many rows, spread over the file (default: 5)")
     command.add_argument("--signature", default="serving_columns", help="signature that takes one tensor a column")
+    command.add_argument("--label", help="column that holds what really happened, to be shown beside the answer")
     command.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
     command.set_defaults(run=_score)
 
@@ -129,5 +130,5 @@ def _node(options: argparse.Namespace) -> int:
 def _score(options: argparse.Namespace) -> int:
     from headrace.tfx_worker.score import print_scores
 
-    print_scores(options.model, options.data, options.rows, options.signature, options.json)
+    print_scores(options.model, options.data, options.rows, options.signature, options.label, options.json)
     return WorkerExit.OK

@@ -8,12 +8,10 @@ from typing import Any
 from headrace.contracts.worker_exit import WorkerExit
 from headrace.tfx_worker.errors import WorkerStop
 
-_LABELS = ("is_late", "label")
 
-
-def print_scores(model_dir: Path, data: Path, rows: int, signature: str, as_json: bool) -> None:
+def print_scores(model_dir: Path, data: Path, rows: int, signature: str, label: str | None, as_json: bool) -> None:
     """Print, for rows spread over the file, the columns that the model does not read, its answer and the label."""
-    scores = score_rows(model_dir, data, rows, signature)
+    scores = score_rows(model_dir, data, rows, signature, label)
     if as_json:
         print(json.dumps(scores, indent=1, default=str))
         return
@@ -21,7 +19,9 @@ def print_scores(model_dir: Path, data: Path, rows: int, signature: str, as_json
         print("  ".join(f"{name}={value}" for name, value in score.items()))
 
 
-def score_rows(model_dir: Path, data: Path, rows: int, signature: str) -> list[dict[str, Any]]:
+def score_rows(
+    model_dir: Path, data: Path, rows: int, signature: str, label: str | None = None
+) -> list[dict[str, Any]]:
     """Score rows of a Parquet file with a model's signature that takes one tensor a raw column.
 
     Args:
@@ -29,10 +29,11 @@ def score_rows(model_dir: Path, data: Path, rows: int, signature: str) -> list[d
         data: Parquet file.
         rows: How many rows, evenly spread over the file.
         signature: Name of the signature.
+        label: Column that holds what really happened; None: not shown.
 
     Returns:
         For each row: the text, date and time columns (they tell which row it is), the outputs of the signature, and
-        ``label`` where the file has one. JSON-safe but for dates and times.
+        the label under its own name. JSON-safe but for dates and times.
 
     Raises:
         WorkerStop: Model or data are missing or do not fit.
@@ -51,10 +52,11 @@ def score_rows(model_dir: Path, data: Path, rows: int, signature: str) -> list[d
     function = loaded.signatures[signature]
     specs: Mapping[str, Any] = function.structured_input_signature[1]
     table = _read_rows(data, rows)
-    if missing := sorted(set(specs) - set(table.column_names)):
-        raise WorkerStop(f"{data} lacks {', '.join(missing)}, which the model reads", WorkerExit.DATA_UNUSABLE)
+    wanted = {*specs, *([label] if label else [])}
+    if missing := sorted(wanted - set(table.column_names)):
+        raise WorkerStop(f"{data} lacks {', '.join(missing)}, which is wanted", WorkerExit.DATA_UNUSABLE)
     answers = function(**{name: _to_tensor(name, table.column(name).to_pylist(), spec) for name, spec in specs.items()})
-    return list(_join(table, answers))
+    return list(_join(table, answers, label))
 
 
 def _read_rows(data: Path, rows: int) -> Any:
@@ -86,7 +88,7 @@ def _to_tensor(name: str, values: list[Any], spec: Any) -> Any:
     return tf.constant(values, dtype=spec.dtype)
 
 
-def _join(table: Any, answers: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _join(table: Any, answers: Mapping[str, Any], label: str | None) -> Iterator[dict[str, Any]]:
     import pyarrow as pa
 
     keys = [
@@ -94,7 +96,6 @@ def _join(table: Any, answers: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         for field in table.schema
         if pa.types.is_string(field.type) or pa.types.is_date(field.type) or pa.types.is_timestamp(field.type)
     ]
-    label = next((name for name in _LABELS if name in table.column_names), None)
     outputs = {name: answer.numpy().reshape(table.num_rows, -1) for name, answer in answers.items()}
     for row, columns in enumerate(table.to_pylist()):
         yield {
@@ -103,5 +104,5 @@ def _join(table: Any, answers: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 name: values[row].tolist()[0] if len(values[row]) == 1 else values[row].tolist()
                 for name, values in outputs.items()
             },
-            **({"label": columns[label]} if label else {}),
+            **({label: columns[label]} if label else {}),
         }

@@ -40,11 +40,11 @@ class PublishPartitionOperator(HeadraceOperator):
         self.order_by = order_by
 
     def run_partition(self, settings: Settings, context: Context) -> dict[str, Any]:
-        from headrace.dbt.profiles import load_warehouse_path
+        from headrace.dbt.profiles import load_compiled_warehouse_path
         from headrace.warehouse.publishing import publish_partition
 
         published = publish_partition(
-            load_warehouse_path(settings.dbt_project_dir),
+            load_compiled_warehouse_path(settings.dbt_profiles),
             self.relation,
             self.partition_key,
             settings.features_dir / self.asset.name,

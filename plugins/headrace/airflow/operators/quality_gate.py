@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from headrace.airflow.base import CHECKS_FILE, WAREHOUSE_POOL, HeadraceOperator
+from headrace.airflow.base import WAREHOUSE_POOL, HeadraceOperator
 from headrace.contracts.check_result import CheckResult
 from headrace.exceptions import HeadraceError
 from headrace.quality.verdict import decide_verdict, require_usable
@@ -36,16 +36,18 @@ class QualityGateOperator(HeadraceOperator):
         self.suites = list(suites)
 
     def run_partition(self, settings: Settings, context: Context) -> dict[str, Any]:
-        from headrace.dbt.profiles import load_warehouse_path
+        from headrace.dbt.profiles import load_compiled_warehouse_path
         from headrace.gx.run_suite import run_suite
 
-        (self.task_folder(context) / CHECKS_FILE).unlink(missing_ok=True)
-        warehouse = load_warehouse_path(settings.dbt_project_dir)
+        warehouse = load_compiled_warehouse_path(settings.dbt_profiles)
         checks: list[CheckResult] = []
         with self.hold_unless_usable(settings, warehouse):
-            for suite in self.suites:
-                checks += run_suite(settings.expectations_dir, suite, warehouse, self.partition_key)
-            self.record_checks(context, checks)
+            try:
+                for suite in self.suites:
+                    checks += run_suite(settings.expectations_dir, suite, warehouse, self.partition_key)
+            finally:
+                # Also what was found before a suite could not be run.
+                self.record_checks(context, checks)
             return self.report(checks)
 
     @contextmanager
