@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cosmos import DbtTaskGroup
 
 RUN_RESULTS_FILE = "run_results.json"
+NOT_YET_RUNNING = frozenset({None, "scheduled", "queued", "restarting", "up_for_retry", "up_for_reschedule"})
 
 
 def DbtTransform(  # noqa: N802 - reads as a building block in a DAG file
@@ -89,6 +90,7 @@ def DbtTransform(  # noqa: N802 - reads as a building block in a DAG file
         ),
         operator_args={
             "vars": {"partition_key": "{{ partition_key or '' }}", **(dbt_vars or {})},
+            "pre_execute": wait_for_cleared_producer,
             "retries": retries,
             "retry_delay": timedelta(seconds=10),
             "emit_datasets": False,
@@ -121,6 +123,24 @@ def build_again_when_cleared(context: "Context") -> None:
     for name in (CHECKS_FILE, RUN_RESULTS_FILE):
         (folder / name).unlink(missing_ok=True)
     context["ti"] = cast("Any", _FirstTry(task_instance))
+
+
+def wait_for_cleared_producer(context: "Context") -> None:
+    """Put a model's task off while the dbt process that it watches is still to run again.
+
+    Called by Airflow before the task runs. When both were cleared, what the process reported the last time is still
+    there, and would be taken for its answer.
+    """
+    from airflow.sdk.exceptions import AirflowRescheduleException
+    from airflow.sdk.timezone import utcnow
+
+    task_instance, run_id = context["ti"], context["run_id"]
+    producer = getattr(context["task"], "producer_task_id", None)
+    if producer is None or task_instance.try_number == 1:
+        return
+    states = task_instance.get_task_states(dag_id=task_instance.dag_id, task_ids=[producer], run_ids=[run_id])
+    if (states.get(run_id) or {}).get(producer) in NOT_YET_RUNNING:
+        raise AirflowRescheduleException(utcnow() + timedelta(seconds=5))  # type: ignore[no-untyped-call]
 
 
 def keep_run_results(target_dir: str, *, context: "Context") -> None:
