@@ -19,7 +19,7 @@ with departures as (
     where {{ in_built_partitions() }}
 ),
 
--- What was learnt, and when; of all landed partitions, as far back as the longest window reaches.
+-- What was learnt, and when; of all partitions that no gate holds, as far back as the longest window reaches.
 landings as (
     select carrier, tailnum, origin, dest, arrived_at_utc, is_late, arrival_delay_minutes, departure_delay_minutes
     from {{ ref('int_flights') }}

@@ -21,3 +21,4 @@ select
         else 'completed'
     end as outcome
 from {{ source('raw', 'flights') }}
+where {{ not_held('raw', 'flights') }}

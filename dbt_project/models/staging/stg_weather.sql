@@ -13,3 +13,4 @@ select
     pressure as pressure_millibars,
     visib as visibility_miles
 from {{ source('raw', 'weather') }}
+where {{ not_held('raw', 'weather') }}

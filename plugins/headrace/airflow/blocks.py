@@ -14,7 +14,12 @@ from headrace.airflow.operators.quality_gate import QualityGateOperator
 
 
 def LandPartition(*, task_id: str = "land", **kwargs: Any) -> LandPartitionOperator:  # noqa: N802
-    """Land the partition's files in the dbt sources that say by ``meta.landing`` which file is theirs."""
+    """Land the partition's files in the dbt sources that say by ``meta.landing`` which file is theirs.
+
+    Args:
+        task_id: Of the task.
+        kwargs: For the operator; ``hold=False`` where no gate checks what was landed.
+    """
     return LandPartitionOperator(task_id=task_id, **kwargs)
 
 

@@ -9,6 +9,7 @@ from headrace.exceptions import ConfigurationError
 from headrace.quality.identifiers import quote_identifier, quote_relation
 from headrace.quality.partitions import check_partition_key
 from headrace.warehouse.connection import open_warehouse
+from headrace.warehouse.holds import NOT_CHECKED, write_holds
 from headrace.warehouse.landing_files import PARTITION_COLUMN, LandingFile, stage_file
 from headrace.warehouse.landing_tables import LandingTable, load_landing_tables
 
@@ -43,7 +44,7 @@ class LandedTable:
 
 
 def land_partition(
-    warehouse: Path, landing_dir: Path, tables: Sequence[LandingTable], partition_key: str
+    warehouse: Path, landing_dir: Path, tables: Sequence[LandingTable], partition_key: str, *, hold: bool = False
 ) -> list[LandedTable]:
     """Land one partition of every table, in one transaction; landing it again replaces it.
 
@@ -55,6 +56,8 @@ def land_partition(
         landing_dir: Folder of the landed files.
         tables: From :func:`load_landing_tables`.
         partition_key: For example ``2013-01``.
+        hold: Hold the partition in every partitioned table, in the same transaction, until a gate releases it;
+            without it a partition is held or not as it was before.
 
     Returns:
         One entry a table, in the order given.
@@ -71,6 +74,9 @@ def land_partition(
         connection.begin()
         try:
             landed = [_land_table(connection, file, partition_key) for file in files]
+            if hold:
+                partitioned = [table.relation for table in tables if table.partitioned]
+                write_holds(connection, partitioned, partition_key, NOT_CHECKED)
         except BaseException:
             connection.rollback()
             raise

@@ -10,6 +10,7 @@ from headrace.contracts.check_result import Severity, Status
 from headrace.dbt.manifest import load_manifest
 from headrace.dbt.run_results import load_run_results
 from headrace.warehouse.connection import open_warehouse
+from headrace.warehouse.holds import hold_partition, release_partition
 from headrace.warehouse.landing import land_partition, load_landing_tables
 from headrace.warehouse.publishing import publish_partition
 
@@ -31,7 +32,7 @@ with arrivals as (
         ) as arrived_at
     from raw.flights as flights
     left join raw.airports as airports on dest = faa
-    where arr_delay is not null
+    where arr_delay is not null and flights.partition_key not in ({held})
 ),
 asked as (
     select f.*, time_hour + to_minutes(minute) as scheduled_at,
@@ -68,7 +69,7 @@ FEATURES = (
 
 def test_trailing_features_know_only_flights_that_had_landed(flights) -> None:
     with open_warehouse(flights.warehouse, read_only=True) as connection:
-        expected = connection.execute(BRUTE_FORCE).fetchall()
+        expected = connection.execute(BRUTE_FORCE.format(held="''")).fetchall()
         found = connection.execute(
             f"select flight_key, {FEATURES} from marts.flight_features "
             "where hash(flight_key) % 400 = 7 order by flight_key"
@@ -157,3 +158,44 @@ def test_a_partition_that_lost_rows_is_rebuilt_and_published(flights, dbt, tmp_p
             "select count(*) from raw.flights where partition_key = '2013-02' and arr_delay is not null"
         ).fetchall()
     assert after["2013-02"].rows == expected[0] < before["2013-02"].rows
+
+
+def test_a_held_partition_reaches_no_later_feature(flights, dbt, tmp_path: Path) -> None:
+    """February built while January is held looks back on February alone; released, on January as before."""
+    warehouse, held, target = flights.copy(tmp_path), ["raw.flights", "raw.weather"], tmp_path / "target"
+    hold_partition(warehouse, held, "2013-01", "it's bad")
+    models = ["stg_flights", "stg_weather", "int_flights", "int_flight_trailing", "flight_features"]
+    command = ["build", "--exclude-resource-type", "test", "--select", *models]
+    command += ["--vars", json.dumps({"partition_key": "2013-02"})]
+    done = dbt(ROOT / "dbt_project", flights.landing_dir, warehouse, target, [], [command])
+    assert done.returncode == 0, done.stderr
+    run = load_run_results(target / "run_results_0.json", load_manifest(target / "manifest.json"))
+    assert run.summary.succeeded, run.summary.describe()
+    with open_warehouse(warehouse, read_only=True) as connection:
+        expected = connection.execute(BRUTE_FORCE.format(held="'2013-01'")).fetchall()
+        found = connection.execute(
+            f"select flight_key, {FEATURES} from marts.flight_features "
+            "where hash(flight_key) % 400 = 7 and partition_key = '2013-02' order by flight_key"
+        ).fetchall()
+        for table in ("stg_flights", "stg_weather"):
+            seen = connection.execute(f"select distinct partition_key from staging.{table}").fetchall()
+            assert seen == [("2013-02",)], table
+    expected = [row for row in expected if row[0].startswith("2013-02")]
+    assert len(found) > 40
+    assert [row[0] for row in found] == [row[0] for row in expected]
+    for mine, theirs in zip(found, expected, strict=True):
+        assert mine[1:] == pytest.approx(theirs[1:], abs=1e-9), mine[0]
+
+    # What dbt compiled, run once more: it asks for the holds when it is read.
+    compiled = (target / "compiled/flights/models/intermediate/int_flight_trailing.sql").read_text()
+    trailing = f"select count(*), sum(route_landed_14d) from ({compiled})"
+    built = (
+        "select count(*), sum(route_landed_14d) from intermediate.int_flight_trailing where partition_key = '2013-02'"
+    )
+    with open_warehouse(flights.warehouse, read_only=True) as connection:
+        before = connection.execute(built).fetchall()
+    with open_warehouse(warehouse, read_only=True) as connection:
+        assert connection.execute(trailing).fetchall() == connection.execute(built).fetchall() != before
+    release_partition(warehouse, held, "2013-01")
+    with open_warehouse(warehouse, read_only=True) as connection:
+        assert connection.execute(trailing).fetchall() == before

@@ -5,11 +5,9 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from headrace.airflow.base import WAREHOUSE_POOL, HeadraceOperator
+from headrace.airflow.base import LANDED_FILE, WAREHOUSE_POOL, HeadraceOperator
 from headrace.contracts.files import write_json
 from headrace.settings import Settings
-
-LANDED_FILE = "landed.json"
 
 
 class LandPartitionOperator(HeadraceOperator):
@@ -17,20 +15,25 @@ class LandPartitionOperator(HeadraceOperator):
 
     All tables or none: a malformed row, a missing column or a missing file leaves the warehouse as it was.
     Landing a partition again replaces it.
+
+    Args:
+        hold: Keep the partition from dbt until a gate that checks its tables lets it through. Say False in a chain
+            that checks nothing between landing and dbt.
     """
 
     ui_color = "#d6eaf8"
 
-    def __init__(self, *, pool: str = WAREHOUSE_POOL, **kwargs: Any) -> None:
+    def __init__(self, *, hold: bool = True, pool: str = WAREHOUSE_POOL, **kwargs: Any) -> None:
         super().__init__(pool=pool, **kwargs)
+        self.hold = hold
 
     def run_partition(self, settings: Settings, context: Context) -> list[dict[str, Any]]:
-        from headrace.dbt.profiles import load_warehouse_path
+        from headrace.dbt.profiles import load_compiled_warehouse_path
         from headrace.warehouse.landing import land_partition, load_landing_tables
 
         tables = load_landing_tables(settings.dbt_manifest)
-        warehouse = load_warehouse_path(settings.dbt_project_dir)
-        landed = land_partition(warehouse, settings.landing_dir, tables, self.partition_key)
+        warehouse = load_compiled_warehouse_path(settings.dbt_profiles)
+        landed = land_partition(warehouse, settings.landing_dir, tables, self.partition_key, hold=self.hold)
         document = [{**asdict(table), "path": str(table.path)} for table in landed]
         write_json(self.task_folder(context) / LANDED_FILE, {"tables": document})
         for table in landed:
