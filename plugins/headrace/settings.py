@@ -89,6 +89,8 @@ def load_settings(project_dir: str | Path | None = None) -> Settings:
     Raises:
         ConfigurationError: No project could be found.
     """
+    if project_dir is not None and not Path(project_dir).is_dir():
+        raise ConfigurationError(f"There is no project folder {Path(project_dir).absolute()}.")
     configured = _Configured() if project_dir is None else None
 
     def place(name: str, default: Path) -> Path:

@@ -76,7 +76,7 @@ def test_a_key_that_is_no_partition_is_refused_before_anything_runs(
     project: Path, airflow: AirflowApi, key: str
 ) -> None:
     done = run_headrace(project, "run", DATAOPS, "--partition", key)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "partition key" in done.stderr
 
 

@@ -53,6 +53,18 @@ def test_a_stale_pipeline_does_not_load_and_says_which_file_changed(compiled: Pa
     assert parsed["dags"] == ["flight_delay_training", "flights_dataops"]
 
 
+def test_a_dbt_selection_that_matches_nothing_does_not_load(compiled: Path, tmp_path: Path) -> None:
+    file = compiled / "dags" / "flights_dataops.py"
+    before = file.read_text()
+    file.write_text(before.replace("+flight_features", "+flght_features"))
+    try:
+        parsed = parse(compiled, tmp_path)
+    finally:
+        file.write_text(before)
+    (error,) = parsed["errors"].values()
+    assert "dbt selection +flght_features matches no model" in error
+
+
 def test_the_dag_files_are_short() -> None:
     for file in (Path(__file__).parents[2] / "dags").glob("*.py"):
         assert len(file.read_text().splitlines()) <= 30, file

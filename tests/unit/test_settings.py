@@ -47,6 +47,9 @@ def test_no_project_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 def test_another_project_keeps_its_parts_together(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AIRFLOW__HEADRACE__STATE_DIR", "/var/lib/headrace")
+    with pytest.raises(ConfigurationError, match=r"no project folder .*penguins"):
+        load_settings(tmp_path / "penguins")
+    (tmp_path / "penguins").mkdir()
     settings = load_settings(tmp_path / "penguins")
     assert settings.state_dir == tmp_path / "penguins" / ".headrace"
 

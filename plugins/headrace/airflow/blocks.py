@@ -11,6 +11,8 @@ from airflow.sdk import Asset
 from headrace.airflow.operators.landing import LandPartitionOperator
 from headrace.airflow.operators.publishing import PublishPartitionOperator
 from headrace.airflow.operators.quality_gate import QualityGateOperator
+from headrace.exceptions import ConfigurationError
+from headrace.settings import load_settings
 
 
 def LandPartition(*, task_id: str = "land", **kwargs: Any) -> LandPartitionOperator:  # noqa: N802
@@ -33,6 +35,11 @@ def QualityGate(*suites: str, task_id: str | None = None, **kwargs: Any) -> Qual
     """
     if not suites:
         raise ValueError('QualityGate needs the name of a suite, for example QualityGate("raw_flights").')
+    folder = load_settings(kwargs.get("project_dir")).expectations_dir / "expectations"
+    known = sorted(file.stem for file in folder.glob("*.json"))
+    unknown = [suite for suite in suites if suite not in known]
+    if unknown:
+        raise ConfigurationError(f"No suite {', '.join(unknown)} in {folder}; there is {', '.join(known) or 'none'}.")
     return QualityGateOperator(task_id=task_id or f"check_{suites[0]}", suites=suites, **kwargs)
 
 

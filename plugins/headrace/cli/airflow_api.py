@@ -108,10 +108,10 @@ class AirflowApi:
         self._request("POST", f"/api/v2/dags/{quote(dag_id)}/dagRuns", json=body, conflict_is_success=True)
         return run_id
 
-    def runs(self, dag_id: str) -> list[dict[str, Any]]:
-        """Return a DAG's runs, newest first."""
+    def runs(self, dag_id: str, **filters: str) -> list[dict[str, Any]]:
+        """Return a DAG's runs, newest first; ``~`` stands for every DAG."""
         path = f"/api/v2/dags/{quote(dag_id)}/dagRuns"
-        return list(self._get(path, limit=100, order_by="-run_after")["dag_runs"])
+        return list(self._get(path, limit=100, order_by="-run_after", **filters)["dag_runs"])
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         return self._get(f"/api/v2/dags/{quote(dag_id)}/dagRuns/{quote(run_id)}")

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from headrace import __version__
 from headrace.cli.exit_codes import ExitCode
-from headrace.exceptions import ConfigurationError, HeadraceError
+from headrace.exceptions import ConfigurationError, HeadraceError, InvalidPartitionKeyError
 from headrace.settings import load_settings
 
 app = typer.Typer(
@@ -143,6 +143,9 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         code = ExitCode.INTERRUPTED
+    except InvalidPartitionKeyError as error:
+        print(f"headrace: {error.message}", file=sys.stderr)
+        code = ExitCode.USAGE
     except ConfigurationError as error:
         print(f"headrace: {error.message}", file=sys.stderr)
         code = ExitCode.NOT_SET_UP

@@ -47,6 +47,7 @@ def build_report(
                 "run_id": run.run_id,
                 "state": run.state,
                 "tasks": {task.task_id: {"state": task.state, "seconds": task.duration} for task in run.tasks},
+                "errors": run.errors,
             }
             for run in runs
         ],

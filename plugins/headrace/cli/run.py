@@ -36,9 +36,27 @@ def run_dag(settings: Settings, dag_id: str, partition_key: str | None, console:
         run = WatchedRun(dag_id, airflow.trigger(dag_id, partition_key), partition_key)
         check: Callable[[], None] = stack.check if stack else lambda: None
         watch_runs(airflow, console, [run], check)
+        if stack is not None:
+            _tell_what_goes_on(airflow, console, run)
     report = build_report(settings, partition_key or run.run_id, [run])
     if as_json:
         print(json.dumps(report, indent=1))
     else:
         print_report(console, report)
     return ExitCode.OK if run.state == "success" else ExitCode.FAILED
+
+
+def _tell_what_goes_on(airflow: AirflowApi, console: Console, run: WatchedRun) -> None:
+    """Say which runs this one may have started: they end with this Airflow, and go on with the next."""
+    others = [
+        f"{other['dag_id']} {other['partition_key'] or other['dag_run_id']}"
+        for state in ("queued", "running")
+        for other in airflow.runs("~", state=state)
+        if other["dag_run_id"] != run.run_id
+    ]
+    if others:
+        console.print(
+            f"[yellow]Under way too: {', '.join(others)}. This Airflow stops now; they go on with the next "
+            f"'headrace up'.[/]",
+            highlight=False,
+        )

@@ -28,6 +28,7 @@ class WatchedRun:
     partition_key: str | None
     state: str = "queued"
     tasks: list[TaskState] = field(default_factory=list)
+    errors: dict[str, str] = field(default_factory=dict)
     _told: set[tuple[str, str, int]] = field(default_factory=set)
 
     @property
@@ -127,6 +128,7 @@ def _tell(console: Console, api: AirflowApi, run: WatchedRun, task: TaskState, e
     if task.state in ("failed", "up_for_retry"):
         error = api.task_error(run.dag_id, run.run_id, task)
         if error:
+            run.errors[task.task_id] = error
             console.print(f"       [red]{escape(error[:1500])}[/]", highlight=False)
 
 

@@ -15,8 +15,9 @@ class ContractError(ValueError):
 
 
 def make_private_folder(path: Path) -> None:
-    """Make a folder that only its owner can enter; one that exists keeps its mode."""
+    """Make a folder that only its owner can enter, also where it exists with another mode."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.chmod(0o700)
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:

@@ -62,6 +62,22 @@ def release_partition(warehouse: Path, relations: Iterable[str], partition_key: 
         connection.commit()
 
 
+def list_holds(warehouse: Path, partition_key: str) -> dict[str, str]:
+    """Return why a partition is held, by table; empty where nothing is, or there is no warehouse yet.
+
+    Raises:
+        WarehouseLockedError: Another process holds the warehouse.
+    """
+    if not warehouse.is_file():
+        return {}
+    with open_warehouse(warehouse, read_only=True) as connection:
+        known = "select 1 from information_schema.tables where table_schema = ? and table_name = ?"
+        if not connection.execute(known, [HOLDS_SCHEMA, HOLDS_TABLE]).fetchone():
+            return {}
+        query = f"select relation, reason from {HOLDS_SCHEMA}.{HOLDS_TABLE} where partition_key = ? order by relation"
+        return dict(connection.execute(query, [partition_key]).fetchall())
+
+
 def write_holds(
     connection: "duckdb.DuckDBPyConnection", relations: Iterable[str], partition_key: str, reason: str
 ) -> None:

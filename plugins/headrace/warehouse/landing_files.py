@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 PARTITION_COLUMN = "partition_key"
 _OWN_COLUMNS = (PARTITION_COLUMN, "_landed_at")
+_WHOLE_NUMBERS = frozenset({"tinyint", "smallint", "integer", "int", "bigint", "hugeint", "int2", "int4", "int8"})
 _DATA_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_ ]*(\([0-9 ,]+\))?[A-Za-z ]*(\[\])?")
 _CAST_MESSAGE = re.compile(r"Could not convert string \"(?P<text>.*)\" to '(?P<data_type>[^']+)'", re.DOTALL)
 _SHOWN = 5
@@ -81,17 +83,21 @@ def stage_file(connection: "duckdb.DuckDBPyConnection", file: LandingFile, parti
     types = {name: _check_data_type(file, name, data_type) for name, data_type in file.columns.items()}
     layout = ", ".join(f"{quote_literal(name)}: {quote_literal(types.get(name, 'VARCHAR'))}" for name in file.header)
     nulls = ", ".join(quote_literal(text) for text in ("", *file.table.nulls))
+    reading = (
+        f"nullstr = [{nulls}], auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', "
+        "store_rejects = true"
+    )
     names = ", ".join(quote_identifier(name) for name in types)
     try:
         connection.execute(
-            f"create or replace temp table {staged} as select {names} from read_csv(?, columns = {{{layout}}}, "
-            f"nullstr = [{nulls}], auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', "
-            "store_rejects = true)",
+            f"create or replace temp table {staged} as "
+            f"select {names} from read_csv(?, columns = {{{layout}}}, {reading})",
             [str(file.path)],
         )
     except duckdb.Error as error:
         raise LandingError(f"{file.path} cannot be read as CSV: {error}", path=str(file.path)) from error
     _refuse_malformed_rows(connection, file)
+    _refuse_fractions(connection, file, types, reading)
     rows = connection.execute(f"select count(*) from {staged}").fetchone()
     if not rows or not rows[0]:
         raise LandingError(
@@ -104,6 +110,33 @@ def stage_file(connection: "duckdb.DuckDBPyConnection", file: LandingFile, parti
     return int(rows[0])
 
 
+def _refuse_fractions(
+    connection: "duckdb.DuckDBPyConnection", file: LandingFile, types: Mapping[str, str], reading: str
+) -> None:
+    """Refuse fractions in columns of whole numbers, which DuckDB would round without a word."""
+    whole = [name for name in file.header if types.get(name, "").lower() in _WHOLE_NUMBERS]
+    if not whole:
+        return
+    layout = ", ".join(
+        f"{quote_literal(name)}: {quote_literal('DOUBLE' if name in whole else 'VARCHAR')}" for name in file.header
+    )
+    columns = {name: quote_identifier(name) for name in whole}
+    fractions = " or ".join(f"{column} <> trunc({column})" for column in columns.values())
+    row = connection.execute(
+        f"select {', '.join(columns.values())} from read_csv(?, columns = {{{layout}}}, {reading}) "
+        f"where {fractions} limit 1",
+        [str(file.path)],
+    ).fetchone()
+    if row:
+        name, value = next((name, value) for name, value in zip(whole, row, strict=True) if value and value % 1)
+        raise LandingError(
+            f"{file.path}: column {name} holds {value:g}, and source {file.table.name} declares whole numbers "
+            f"({types[name]}): mend the file, or the column's data_type",
+            path=str(file.path),
+            column=name,
+        )
+
+
 def _read_header(table: LandingTable, path: Path) -> tuple[str, ...]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
@@ -114,9 +147,13 @@ def _read_header(table: LandingTable, path: Path) -> tuple[str, ...]:
         ) from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise LandingError(f"{path} cannot be read: {error}", path=str(path), source=table.name) from error
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if not header or repeated:
+    folded = [name.lower() for name in header]
+    repeated = sorted({name for name in header if folded.count(name.lower()) > 1})
+    unnamed = [number for number, name in enumerate(header, 1) if not name.strip()]
+    if not header or repeated or unnamed:
         problem = f"names {_columns(repeated)} more than once" if repeated else "is empty, without even a header"
+        if unnamed:
+            problem = f"has a column without a name (number {unnamed[0]} of its header)"
         raise LandingError(f"{path} {problem}", path=str(path), source=table.name)
     return header
 

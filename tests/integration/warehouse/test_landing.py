@@ -108,6 +108,22 @@ def test_a_bad_file_lands_nothing(warehouse: Path, landing: Path, content: str, 
         assert rows(warehouse, "select count(*) from information_schema.tables") == [(0,)]
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (GOOD.replace("2,NA", "2.5,NA"), "column id holds 2.5, and source field.notes declares whole numbers"),
+        (",id,name\n0,1,Ann\n", "column without a name .number 1 of its header"),
+        (GOOD.replace("name,", "name,NAME,"), "more than once"),
+    ],
+)
+def test_what_would_be_guessed_or_rounded_is_refused(
+    warehouse: Path, landing: Path, content: str, message: str
+) -> None:
+    (landing / "notes" / "2007.csv").write_text(content)
+    with pytest.raises(LandingError, match=message):
+        land(warehouse, landing)
+
+
 def test_bytes_that_are_not_text(warehouse: Path, landing: Path) -> None:
     (landing / "notes" / "2007.csv").write_bytes(GOOD.encode() + b"3,\xff\xfe,1,2007-01-03,2007\n")
     with pytest.raises(LandingError, match=r"2007\.csv"):

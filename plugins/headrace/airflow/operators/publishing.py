@@ -1,5 +1,6 @@
 """Publish one partition of a table to the pipelines that train on it; orchestration interpreter."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -9,6 +10,8 @@ from airflow.sdk import Asset, Context
 from headrace.airflow.base import PUBLISHED_FILE, WAREHOUSE_POOL, HeadraceOperator
 from headrace.contracts.files import write_json
 from headrace.settings import Settings
+
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 class PublishPartitionOperator(HeadraceOperator):
@@ -34,6 +37,11 @@ class PublishPartitionOperator(HeadraceOperator):
         pool: str = WAREHOUSE_POOL,
         **kwargs: Any,
     ) -> None:
+        if not _FOLDER_NAME.fullmatch(asset.name):
+            raise ValueError(
+                f"The asset {asset.name!r} names the folder of its published partitions: letters, digits and any of "
+                f"_ . - only, beginning with a letter or digit."
+            )
         super().__init__(pool=pool, outlets=[asset], **kwargs)
         self.relation = relation
         self.asset = asset

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+from airflow.sdk.exceptions import AirflowFailException
 
 from headrace.airflow.base import CHECKS_FILE, WAREHOUSE_POOL, make_task_folder
 from headrace.airflow.errors import as_airflow_errors
 from headrace.contracts.files import replace_file, write_json
-from headrace.exceptions import ConfigurationError
-from headrace.settings import load_settings
+from headrace.exceptions import CheckFailedError, ConfigurationError
+from headrace.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -64,7 +67,7 @@ def DbtTransform(  # noqa: N802 - reads as a building block in a DAG file
     if not settings.dbt_manifest.is_file() or not settings.dbt_profiles.is_file():
         raise ConfigurationError(f"{settings.dbt_manifest} does not exist: run 'headrace compile'.")
     profile, target = _profile_names(settings.dbt_profiles)
-    return DbtTaskGroup(
+    group = DbtTaskGroup(
         group_id=group_id,
         project_config=ProjectConfig(
             settings.dbt_project_dir, manifest_path=settings.dbt_manifest, install_dbt_deps=False
@@ -76,7 +79,8 @@ def DbtTransform(  # noqa: N802 - reads as a building block in a DAG file
             execution_mode=ExecutionMode.WATCHER,
             setup_operator_args={
                 "callback": keep_run_results,
-                "pre_execute": build_again_when_cleared,
+                "pre_execute": partial(prepare_build, project_dir=project_dir),
+                "post_execute": require_results,
                 "pool": pool,
                 "retries": 0,
             },
@@ -97,6 +101,50 @@ def DbtTransform(  # noqa: N802 - reads as a building block in a DAG file
             "install_deps": False,
         },
     )
+    if not any(hasattr(task, "model_unique_id") for task in group.iter_tasks()):
+        raise ConfigurationError(
+            f"dbt selection {' '.join(_as_list(select)) or '(everything)'} matches no model of "
+            f"{settings.dbt_project_dir}: run 'dbt ls --select …' there, and 'headrace compile' after a change."
+        )
+    return group
+
+
+def prepare_build(context: "Context", project_dir: str | Path | None = None) -> None:
+    """Refuse a partition that no gate let through, and let a cleared task build again; called before the task runs."""
+    with as_airflow_errors():
+        refuse_held_partition(load_settings(project_dir), str(context.get("partition_key") or ""))
+    build_again_when_cleared(context)
+
+
+def refuse_held_partition(settings: Settings, partition_key: str) -> None:
+    """Refuse to build on landed tables that are held: dbt's models would leave their rows out without a word.
+
+    Raises:
+        CheckFailedError: One is held; the message says which, and why.
+    """
+    from headrace.dbt.profiles import load_compiled_warehouse_path
+    from headrace.warehouse.holds import list_holds, name_relation
+    from headrace.warehouse.landing import load_landing_tables
+
+    try:
+        landed = {name_relation(table.relation) for table in load_landing_tables(settings.dbt_manifest)}
+        warehouse = load_compiled_warehouse_path(settings.dbt_profiles)
+    except ConfigurationError:
+        return  # nothing is landed by us here, or the warehouse is none that we can look into
+    held = {table: reason for table, reason in list_holds(warehouse, partition_key).items() if table in landed}
+    if held:
+        told = "; ".join(f"{table} {partition_key} is held: {reason}" for table, reason in held.items())
+        raise CheckFailedError(
+            f"{told}. A QualityGate before dbt must check each landed table (a suite with its `table` and "
+            f"`partition_column`), or LandPartition(hold=False) says that nothing does."
+        )
+
+
+def require_results(context: "Context", _result: Any = None) -> None:
+    """Fail a dbt task that built nothing; called by Airflow after the task ran and raised nothing."""
+    task_instance = context["ti"]
+    if not (make_task_folder(task_instance.dag_id, context["run_id"], task_instance.task_id) / CHECKS_FILE).is_file():
+        raise AirflowFailException("dbt ran and left no results: nothing was built, so nothing may go on.")
 
 
 class _FirstTry:
@@ -112,7 +160,7 @@ class _FirstTry:
 
 
 def build_again_when_cleared(context: "Context") -> None:
-    """Let a cleared dbt task really build again; called by Airflow before the task runs.
+    """Let a cleared dbt task really build again.
 
     Cosmos skips its producer from the second try on, because a retry would run a second ``dbt build`` beside one that
     its models' tasks already watch, and lets each model run alone. Here the producer has no retries: a second try is
