@@ -159,6 +159,10 @@ class AirflowStack:
         deadline = time.monotonic() + 6
         while time.monotonic() < deadline and any(child.poll() is None for child in self._children.values()):
             time.sleep(0.1)
+        # By group too: a process that renames itself may overwrite the environment in which it is marked.
+        for child in self._children.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
         kill_marked(STACK_MARK, self.mark, grace_seconds=0)
         for child in self._children.values():
             child.wait()
