@@ -60,9 +60,18 @@ def wait_for_line(output: Path, pattern: str, process: "subprocess.Popen[bytes]"
 
 
 def left_behind(settings: Settings) -> list[str]:
-    """The command lines of processes that belong to this project's Airflow."""
-    pids = find_marked("HEADRACE_STACK", str(settings.state_dir / "airflow"))
-    return [Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode() for pid in pids]
+    """The command lines of processes that belong to this project's Airflow, those that die meanwhile left out.
+
+    Found by their mark, or by the folder they were started in: Airflow's workers rename themselves, and lose the mark.
+    """
+    time.sleep(2)
+    marked = set(find_marked("HEADRACE_STACK", str(settings.state_dir / "airflow")))
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if int(folder.name) in marked or (folder / "cwd").readlink().is_relative_to(settings.project_dir):
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return found
 
 
 def listening_beyond_this_machine(settings: Settings) -> list[str]:
