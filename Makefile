@@ -1,7 +1,7 @@
 # Everything that is generated lies in .venv/, .venv-tfx/, .tools/ and .headrace/, all ignored by git.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo ui test test-unit lint format compile bench docs-check lock clean
+.PHONY: help setup setup-dev demo ui test test-unit lint format compile bench lock clean
 
 # The first Python >= 3.11 that really runs (pyenv's shims for inactive versions do not).
 PYTHON = $(or $(shell for p in python3 python3.13 python3.12 python3.11 $$HOME/.pyenv/versions/3.1[123]*/bin/python3; do \

@@ -12,6 +12,7 @@ from headrace.airflow.operators.landing import LandPartitionOperator
 from headrace.airflow.operators.publishing import PublishPartitionOperator
 from headrace.airflow.operators.quality_gate import QualityGateOperator
 from headrace.exceptions import ConfigurationError
+from headrace.gx.suites import list_suites
 from headrace.settings import load_settings
 
 
@@ -35,11 +36,12 @@ def QualityGate(*suites: str, task_id: str | None = None, **kwargs: Any) -> Qual
     """
     if not suites:
         raise ValueError('QualityGate needs the name of a suite, for example QualityGate("raw_flights").')
-    folder = load_settings(kwargs.get("project_dir")).expectations_dir / "expectations"
-    known = sorted(file.stem for file in folder.glob("*.json"))
+    expectations_dir = load_settings(kwargs.get("project_dir")).expectations_dir
+    known = list_suites(expectations_dir)
     unknown = [suite for suite in suites if suite not in known]
     if unknown:
-        raise ConfigurationError(f"No suite {', '.join(unknown)} in {folder}; there is {', '.join(known) or 'none'}.")
+        there_is = ", ".join(known) or "none"
+        raise ConfigurationError(f"No suite {', '.join(unknown)} in {expectations_dir}; there is {there_is}.")
     return QualityGateOperator(task_id=task_id or f"check_{suites[0]}", suites=suites, **kwargs)
 
 

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from headrace.cli.compile import changed_dbt_sources, changed_pipeline_sources, find_pipelines
 from headrace.dbt.profiles import load_warehouse_path
 from headrace.exceptions import HeadraceError
+from headrace.gx.suites import list_suites
 from headrace.settings import Settings
 
 PACKAGES = ("apache-airflow", "astronomer-cosmos", "dbt-core", "dbt-duckdb", "duckdb", "great-expectations")
@@ -90,7 +91,7 @@ def _examine_dbt(settings: Settings) -> Iterator[Finding]:
 
 
 def _examine_expectations(settings: Settings) -> Iterator[Finding]:
-    suites = sorted(file.stem for file in (settings.expectations_dir / "expectations").glob("*.json"))
+    suites = list_suites(settings.expectations_dir)
     found = ", ".join(suites) or f"no suite in {settings.expectations_dir / 'expectations'}"
     yield Finding("expectation suites", bool(suites), found, "add a suite: see docs/analysts.md")
 
