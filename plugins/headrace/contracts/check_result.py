@@ -1,7 +1,7 @@
 """The one shape of a check's result, whatever tool ran the check; either interpreter."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -40,6 +40,12 @@ class CheckResult:
         failed_rows: Rows that failed; None where the check is not about rows.
         total_rows: Rows that were looked at.
         sample: A few failing rows, each a mapping of column to JSON-safe value, keys included.
+        check_id: What tells two checks of one name on one column apart, and stays when a bound is edited: dbt's
+            ``unique_id``, GX's expectation ``id``; None where the tool has none.
+        meta: What the user wrote beside the check, its dataset or its pipeline, the nearest winning: ``owner``,
+            ``runbook``, ``tier``, ``unit``, ``description`` and whatever else.
+        quarantined_rows: Of ``failed_rows``, those that were set aside, so that they do not go on.
+        excused: Who let the failure pass and why (a waiver, a release of its rows); None where nobody has.
     """
 
     tool: str
@@ -55,6 +61,10 @@ class CheckResult:
     failed_rows: int | None = None
     total_rows: int | None = None
     sample: tuple[Mapping[str, Any], ...] = ()
+    check_id: str | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    quarantined_rows: int = 0
+    excused: str | None = None
 
     @property
     def passed(self) -> bool:

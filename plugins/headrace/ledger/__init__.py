@@ -1,0 +1,1 @@
+"""The ledger: every check result, verdict, incident, decision and notification, in a database of our own."""

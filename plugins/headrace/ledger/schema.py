@@ -1,0 +1,373 @@
+"""The ledger's tables; orchestration interpreter.
+
+SQLAlchemy Core, not mapped classes: results are written and listed by the thousand. Times are UTC and aware.
+A partition key of ``""`` stands for a dataset that was checked as a whole.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+VERSION_TABLE = "ledger_version"
+HEAD = "0001"
+"""The newest migration; kept in step with ``migrations/versions/`` by a test."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime, kept as UTC also where the database knows no time zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone: the ledger keeps aware datetimes")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Json = JSON().with_variant(JSONB(), "postgresql")
+Id = BigInteger().with_variant(Integer(), "sqlite")
+Name = String(500)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _id() -> Column[Any]:
+    return Column("id", Id, primary_key=True, autoincrement=True)
+
+
+# What is known of each dataset, and which is made from which: from dbt's manifest, the suites and the pipelines.
+dataset = Table(
+    "dataset",
+    metadata,
+    Column("name", Name, primary_key=True),
+    Column("kind", String(50), nullable=False),  # source, model, seed, snapshot, examples, trained_model, other
+    Column("relation", Name),  # schema.table in the warehouse
+    Column("owner", Name),
+    Column("tier", String(50)),
+    Column("runbook", Text),
+    Column("description", Text),
+    Column("docs", Text),  # dbt's unique_id, for the link to dbt docs
+    Column("project", Text, nullable=False),  # whose compile told us; a project replaces only its own
+)
+dataset_edge = Table(
+    "dataset_edge",
+    metadata,
+    Column("upstream", Name, primary_key=True),
+    Column("downstream", Name, primary_key=True),
+    Column("project", Text, nullable=False),
+    Index(None, "downstream"),
+)
+lineage_source = Table(
+    "lineage_source",
+    metadata,
+    Column("project", String(1000), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+)
+
+# A check, whatever number of times it ran. `digest` is of dataset, tool, check, column and check_id.
+check = Table(
+    "check_definition",
+    metadata,
+    _id(),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("dataset", Name, nullable=False, index=True),
+    Column("tool", String(20), nullable=False),
+    Column("name", Name, nullable=False),
+    Column("column", Name),
+    Column("tool_id", Name),
+    Column("owner", Name),
+    Column("tier", String(50)),
+    Column("runbook", Text),
+    Column("meta", Json, nullable=False),
+)
+
+# One try of one task instance: what a result is recorded by, and idempotent per.
+attempt = Table(
+    "attempt",
+    metadata,
+    _id(),
+    Column("dag_id", String(250), nullable=False),
+    Column("run_id", String(250), nullable=False),
+    Column("task_id", String(250), nullable=False),
+    Column("map_index", Integer, nullable=False),
+    Column("try_number", Integer, nullable=False),
+    Column("partition_key", String(100), nullable=False),
+    Column("recorded_at", UtcDateTime, nullable=False),
+    UniqueConstraint("dag_id", "run_id", "task_id", "map_index", "try_number"),
+)
+
+check_result = Table(
+    "check_result",
+    metadata,
+    _id(),
+    Column("attempt_id", Id, ForeignKey("attempt.id"), nullable=False),
+    Column("check_id", Id, ForeignKey("check_definition.id"), nullable=False),
+    Column("partition_key", String(100), nullable=False),
+    Column("severity", String(20), nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("observed", Json),
+    Column("expected", Json),
+    Column("failed_rows", BigInteger),
+    Column("total_rows", BigInteger),
+    Column("quarantined_rows", BigInteger, nullable=False),
+    Column("excused", Text),
+    Column("sample", Json, nullable=False),  # at most 20 rows
+    Column("recorded_at", UtcDateTime, nullable=False),
+    UniqueConstraint("attempt_id", "check_id", "partition_key"),
+    Index(None, "check_id", "partition_key", "id"),
+)
+
+# The newest result of each check on each partition: verdicts and incidents are decided from these.
+check_state = Table(
+    "check_state",
+    metadata,
+    Column("check_id", Id, ForeignKey("check_definition.id"), primary_key=True),
+    Column("partition_key", String(100), primary_key=True),
+    Column("dataset", Name, nullable=False),
+    Column("result_id", Id, ForeignKey("check_result.id"), nullable=False),
+    Column("severity", String(20), nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("excused", Text),
+    Column("failed_rows", BigInteger),
+    Column("quarantined_rows", BigInteger, nullable=False),
+    Column("recorded_at", UtcDateTime, nullable=False),
+    Index(None, "dataset", "partition_key"),
+)
+
+verdict = Table(
+    "verdict",
+    metadata,
+    _id(),
+    Column("dataset", Name, nullable=False),
+    Column("partition_key", String(100), nullable=False),
+    Column("decision", String(10), nullable=False),  # pass, warn, block
+    Column("checked", Integer, nullable=False),
+    Column("causes", Json, nullable=False),  # [{check_id, result_id, severity, status, message}], worst first
+    Column("why", String(20), nullable=False),  # checked, waived, released, held
+    Column("actor", Name),  # the person, where a person decided
+    Column("attempt_id", Id, ForeignKey("attempt.id")),
+    Column("decided_at", UtcDateTime, nullable=False),
+    Index(None, "dataset", "partition_key", "id"),
+    Index(None, "partition_key"),
+)
+
+# One for each check that ever failed; it re-opens.
+incident = Table(
+    "incident",
+    metadata,
+    _id(),
+    Column("check_id", Id, ForeignKey("check_definition.id"), nullable=False, unique=True),
+    Column("dataset", Name, nullable=False),
+    Column("state", String(20), nullable=False),  # open, acknowledged, snoozed, resolved
+    Column("severity", String(20), nullable=False),
+    Column("severity_rank", Integer, nullable=False),  # 0 critical, 1 warning, 2 info: to sort by
+    Column("title", Text, nullable=False),  # the newest failure's sentence
+    Column("owner", Name),
+    Column("tier", String(50)),
+    Column("runbook", Text),
+    Column("assignee", Name),
+    Column("caused_by", Id, ForeignKey("incident.id")),  # upstream incident of which this is a consequence
+    Column("opened_at", UtcDateTime, nullable=False),  # of this opening
+    Column("first_seen", UtcDateTime, nullable=False),
+    Column("last_seen", UtcDateTime, nullable=False),
+    Column("occurrences", Integer, nullable=False),  # failing results, each try of each run and partition
+    Column("failing_partitions", Integer, nullable=False),
+    Column("last_result_id", Id, ForeignKey("check_result.id"), nullable=False),
+    Column("snoozed_until", UtcDateTime),
+    Column("resolved_at", UtcDateTime),
+    Column("resolution", String(20)),  # passed, released, waived, manual
+    Column("resolved_by", Name),
+    Column("resolve_reason", Text),
+    Column("reopened", Integer, nullable=False),  # times
+    Column("flapping", Boolean, nullable=False),
+    Column("passes_in_row", Integer, nullable=False),  # while flapping, towards the auto-resolution
+    Index(None, "state", "severity_rank", "last_seen", "id"),
+    Index(None, "dataset"),
+    Index(None, "caused_by"),
+    Index(None, "last_seen", "id"),
+    Index(None, "owner"),
+)
+incident_partition = Table(
+    "incident_partition",
+    metadata,
+    Column("incident_id", Id, ForeignKey("incident.id"), primary_key=True),
+    Column("partition_key", String(100), primary_key=True),
+    Column("state", String(20), nullable=False),  # failing, quarantined, passed, released, waived
+    Column("failures", Integer, nullable=False),
+    Column("first_seen", UtcDateTime, nullable=False),
+    Column("last_seen", UtcDateTime, nullable=False),
+    Column("result_id", Id, ForeignKey("check_result.id"), nullable=False),  # newest failure
+    Column("caused_by", Id, ForeignKey("incident.id")),
+    Index(None, "partition_key", "state"),
+)
+# The timeline and the audit trail; never updated.
+incident_event = Table(
+    "incident_event",
+    metadata,
+    _id(),
+    Column("incident_id", Id, ForeignKey("incident.id"), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("kind", String(30), nullable=False),
+    Column("actor", Name, nullable=False),  # a user's name, or "headrace"
+    Column("partition_key", String(100)),
+    Column("detail", Json, nullable=False),
+    Index(None, "incident_id", "id"),
+)
+
+# A named person's word that a failure on a partition does not count; until other data is landed.
+waiver = Table(
+    "waiver",
+    metadata,
+    _id(),
+    Column("check_id", Id, ForeignKey("check_definition.id"), nullable=False),
+    Column("partition_key", String(100), nullable=False),
+    Column("actor", Name, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),  # superseded by a landing, or revoked
+    Column("ended_why", Text),
+    Index(None, "check_id", "partition_key"),
+)
+
+# What was set aside, a row for each dataset, partition, run and check; the rows themselves lie in the warehouse.
+quarantine = Table(
+    "quarantine",
+    metadata,
+    _id(),
+    Column("dataset", Name, nullable=False),
+    Column("relation", Name, nullable=False),  # the table the rows were taken from
+    Column("partition_key", String(100), nullable=False),
+    Column("check_id", Id, ForeignKey("check_definition.id"), nullable=False),
+    Column("attempt_id", Id, ForeignKey("attempt.id"), nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("total_rows", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("state", String(20), nullable=False),  # held, releasing, released, superseded
+    Column("at", UtcDateTime, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+    Column("actor", Name),  # who released
+    Column("actor_reason", Text),
+    Index(None, "dataset", "partition_key"),
+    Index(None, "check_id", "partition_key"),
+    Index(None, "state", "id"),
+)
+# The first rows of each, for people; `row_id` is the row's id in the warehouse's quarantine table.
+quarantined_row = Table(
+    "quarantined_row",
+    metadata,
+    Column("quarantine_id", Id, ForeignKey("quarantine.id"), primary_key=True),
+    Column("row_id", String(64), primary_key=True),
+    Column("row", Json, nullable=False),
+    Column("state", String(20), nullable=False),  # held, releasing, released, superseded
+)
+
+landing = Table(
+    "landing",
+    metadata,
+    Column("dataset", Name, primary_key=True),
+    Column("partition_key", String(100), primary_key=True),
+    Column("sha256", String(64), nullable=False),  # of the landed file
+    Column("rows", BigInteger, nullable=False),
+    Column("landed_at", UtcDateTime, nullable=False),
+)
+
+trained_model = Table(
+    "trained_model",
+    metadata,
+    _id(),
+    Column("pipeline", Name, nullable=False),
+    Column("dag_id", String(250), nullable=False),
+    Column("run_id", String(250), nullable=False),
+    Column("partition_key", String(100), nullable=False),
+    Column("blessed", Boolean),
+    Column("pushed_to", Text),
+    Column("at", UtcDateTime, nullable=False),
+    UniqueConstraint("pipeline", "dag_id", "run_id"),
+)
+trained_on = Table(
+    "trained_on",
+    metadata,
+    Column("model_id", Id, ForeignKey("trained_model.id"), primary_key=True),
+    Column("dataset", Name, primary_key=True),
+    Column("partition_key", String(100), primary_key=True),
+    Index(None, "dataset", "partition_key"),
+)
+
+# Distributions that TFDV measured, bounded, for the charts.
+feature_statistics = Table(
+    "feature_statistics",
+    metadata,
+    Column("dataset", Name, primary_key=True),
+    Column("partition_key", String(100), primary_key=True),
+    Column("split", String(100), primary_key=True),
+    Column("feature", Name, primary_key=True),
+    Column("statistics", Json, nullable=False),  # see tfx_worker.report_statistics
+    Column("attempt_id", Id, ForeignKey("attempt.id"), nullable=False),
+)
+
+# The outbox: written with the event that it tells of, delivered by the notifier.
+notification = Table(
+    "notification",
+    metadata,
+    _id(),
+    Column("incident_id", Id, ForeignKey("incident.id"), nullable=False),
+    Column("event_id", Id, ForeignKey("incident_event.id"), nullable=False),
+    Column("change", String(20), nullable=False),  # opened, escalated, reopened, resolved
+    Column("route", Name),  # None: not routed yet
+    Column("payload", Json, nullable=False),
+    Column("state", String(20), nullable=False),  # pending, routed, delivered, dead
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("lease_until", UtcDateTime),
+    Column("lease_owner", Name),
+    Column("last_error", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("delivered_at", UtcDateTime),
+    UniqueConstraint("event_id", "route"),
+    Index(None, "state", "due_at"),
+    Index(None, "incident_id"),
+)
+# When each part of Headrace that must be alive was last seen; for `headrace doctor` and the inbox's own health line.
+heartbeat = Table(
+    "heartbeat",
+    metadata,
+    Column("component", String(100), primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("detail", Json, nullable=False),
+)
+severity_number = {"critical": 0, "warning": 1, "info": 2}
