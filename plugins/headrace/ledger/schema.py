@@ -193,6 +193,9 @@ incident = Table(
     _id(),
     Column("check_id", Id, ForeignKey("check_definition.id"), nullable=False, unique=True),
     Column("dataset", Name, nullable=False),
+    Column("tool", String(20), nullable=False),  # the check's; here so that the inbox filters without a join
+    Column("dag_id", String(250), nullable=False),  # that recorded the newest failure: who may read it
+    Column("search", Text, nullable=False),  # search_text.build_search_text, written whenever the title is
     Column("state", String(20), nullable=False),  # open, acknowledged, snoozed, resolved
     Column("severity", String(20), nullable=False),
     Column("severity_rank", Integer, nullable=False),  # 0 critical, 1 warning, 2 info: to sort by
