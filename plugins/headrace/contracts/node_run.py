@@ -65,6 +65,8 @@ class NodeOutcome:
             "slices": [{"slice": {feature: value}, "metrics": {name: value}}]}``.
         pushed_to: Folder or address of the pushed model; None where nothing was pushed.
         error: Why it failed, in plain words; None where it did not.
+        partitions: Keys of the partitions that the node's examples were made of, as their ``partitions`` property says;
+            empty where no artifact of the node says.
     """
 
     node: str
@@ -77,6 +79,7 @@ class NodeOutcome:
     metrics: Mapping[str, Any] | None = None
     pushed_to: str | None = None
     error: str | None = None
+    partitions: tuple[str, ...] = ()
 
     @property
     def succeeded(self) -> bool:
@@ -93,6 +96,7 @@ class NodeOutcome:
         document.pop("contract_version")
         try:
             checks = tuple(CheckResult.from_json(check) for check in document.pop("checks"))
-            return cls(**document, checks=checks)
+            partitions = tuple(document.pop("partitions", ()))
+            return cls(**document, checks=checks, partitions=partitions)
         except (KeyError, TypeError, ValueError) as error:
             raise ContractError(f"{folder / OUTCOME_FILE} is not a node outcome: {error}") from error

@@ -13,6 +13,8 @@ from headrace.tfx_worker.report_infra import report_infra_blessing
 
 UNRESOLVED = "UNRESOLVED"
 SKIPPED = "SKIPPED"
+_PARTITIONS = "partitions"
+"""Custom property of Examples: a list of keys. ParquetExampleGen writes it; a user's own ExampleGen may."""
 _RESOLVER = "tfx.dsl.components.common.resolver.Resolver"
 
 
@@ -56,6 +58,7 @@ def build_outcome(
         blessed=None if resolved else _read_blessing(execution.outputs),
         metrics=metrics,
         pushed_to=_read_push(execution.outputs),
+        partitions=() if resolved else _read_partitions(execution),
     )
 
 
@@ -110,6 +113,27 @@ def _read_push(outputs: Mapping[str, list[Any]]) -> str | None:
             if artifact.type_name == "PushedModel" and artifact.get_int_custom_property("pushed") == 1:
                 return artifact.get_string_custom_property("pushed_destination") or str(artifact.uri)
     return None
+
+
+def _read_partitions(execution: NodeExecution) -> tuple[str, ...]:
+    """Return what the examples that a node made, or else those that it read, say they were made of."""
+    for artifacts in (execution.outputs, execution.inputs):
+        said = [
+            _parse_partitions(artifact.get_custom_property(_PARTITIONS))
+            for found in artifacts.values()
+            for artifact in found
+            if artifact.type_name == "Examples"
+        ]
+        if any(said):
+            return tuple(sorted({key for keys in said for key in keys}))
+    return ()
+
+
+def _parse_partitions(said: Any) -> list[str]:
+    """Return the keys of a list, of a list in JSON, or the one key that a plain text is."""
+    if isinstance(said, str) and said.lstrip().startswith("["):
+        said = json.loads(said)
+    return [str(key) for key in (said if isinstance(said, list) else [said] if said else [])]
 
 
 def _describe(artifact: Any) -> dict[str, Any]:

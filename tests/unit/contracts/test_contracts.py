@@ -8,7 +8,7 @@ import pytest
 
 from headrace.contracts.check_result import CheckResult, Severity, Status
 from headrace.contracts.files import ContractError, read_json, write_json
-from headrace.contracts.node_run import NodeOutcome, NodeRequest
+from headrace.contracts.node_run import OUTCOME_FILE, NodeOutcome, NodeRequest
 from headrace.contracts.pipeline import CompiledPipeline, Node
 
 CHECK = CheckResult(
@@ -33,9 +33,24 @@ def test_a_check_result_survives_json() -> None:
 
 
 def test_an_outcome_survives_its_file(tmp_path: Path) -> None:
-    outcome = NodeOutcome(node="Evaluator", state="COMPLETE", execution_id=7, checks=(CHECK,), blessed=False)
+    outcome = NodeOutcome(
+        node="Evaluator",
+        state="COMPLETE",
+        execution_id=7,
+        checks=(CHECK,),
+        blessed=False,
+        partitions=("2013-01", "2013-02"),
+    )
     outcome.write(tmp_path)
     assert NodeOutcome.load(tmp_path) == outcome
+
+
+def test_an_outcome_of_before_partitions_were_told_is_read(tmp_path: Path) -> None:
+    NodeOutcome(node="Trainer", state="COMPLETE").write(tmp_path)
+    document = read_json(tmp_path / OUTCOME_FILE)
+    del document["partitions"]
+    write_json(tmp_path / OUTCOME_FILE, document)
+    assert NodeOutcome.load(tmp_path) == NodeOutcome(node="Trainer", state="COMPLETE")
 
 
 def test_a_request_survives_its_file(tmp_path: Path) -> None:
