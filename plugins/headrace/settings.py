@@ -30,6 +30,8 @@ class Settings:
         tfx_pipelines_dir: One folder for each TFX pipeline.
         landing_dir: Where files land.
         tfx_python: The interpreter in which TFX runs; it may not exist yet.
+        notifications_file: Who is told of which incidents, and how; it may not exist.
+        ledger_conn_id: The Airflow connection of the ledger's Postgres; None: a SQLite file, ``ledger_path``.
     """
 
     project_dir: Path
@@ -39,6 +41,13 @@ class Settings:
     tfx_pipelines_dir: Path
     landing_dir: Path
     tfx_python: Path
+    notifications_file: Path
+    ledger_conn_id: str | None
+
+    @property
+    def ledger_path(self) -> Path:
+        """The ledger's SQLite file, used where no connection is named; its folder is for its owner only."""
+        return self.state_dir / "ledger" / "ledger.sqlite"
 
     @property
     def features_dir(self) -> Path:
@@ -47,8 +56,12 @@ class Settings:
 
     @property
     def compiled_dir(self) -> Path:
-        """Folder of what ``headrace compile`` wrote: ``dbt/`` and ``tfx/<pipeline>/``."""
+        """Folder of what ``headrace compile`` wrote: ``dbt/``, ``tfx/<pipeline>/`` and ``lineage.json``."""
         return self.state_dir / "compiled"
+
+    @property
+    def lineage_file(self) -> Path:
+        return self.compiled_dir / "lineage.json"
 
     @property
     def dbt_manifest(self) -> Path:
@@ -107,6 +120,8 @@ def load_settings(project_dir: str | Path | None = None) -> Settings:
         tfx_pipelines_dir=place("tfx_pipelines_dir", root / "tfx_pipelines"),
         landing_dir=place("landing_dir", state_dir / "landing"),
         tfx_python=_find_tfx_python(root),
+        notifications_file=place("notifications_file", root / "notifications.yaml"),
+        ledger_conn_id=configured.get(SECTION, "ledger_conn_id") if configured else None,
     )
 
 

@@ -10,7 +10,7 @@ from headrace.settings import load_settings
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("PROJECT_DIR", "STATE_DIR", "TFX_PYTHON"):
+    for name in ("PROJECT_DIR", "STATE_DIR", "TFX_PYTHON", "LEDGER_CONN_ID", "NOTIFICATIONS_FILE"):
         monkeypatch.delenv(f"AIRFLOW__HEADRACE__{name}", raising=False)
     monkeypatch.delenv("AIRFLOW__CORE__DAGS_FOLDER", raising=False)
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))
@@ -62,3 +62,18 @@ def test_a_task_folder_stays_inside_the_runs_folder(tmp_path: Path) -> None:
     assert settings.task_folder("dag", "../../etc", "t").parent.parent.parent == runs
     with pytest.raises(ConfigurationError):
         settings.task_folder("dag", "..", "t")
+
+
+def test_the_ledger_is_a_file_in_the_state_folder_or_a_connection(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRFLOW__HEADRACE__PROJECT_DIR", str(tmp_path))
+    settings = load_settings()
+    assert settings.ledger_conn_id is None
+    assert settings.ledger_path == tmp_path / ".headrace" / "ledger" / "ledger.sqlite"
+    assert settings.notifications_file == tmp_path / "notifications.yaml"
+    monkeypatch.setenv("AIRFLOW__HEADRACE__LEDGER_CONN_ID", "headrace_ledger")
+    monkeypatch.setenv("AIRFLOW__HEADRACE__NOTIFICATIONS_FILE", "/etc/headrace/notifications.yaml")
+    assert load_settings().ledger_conn_id == "headrace_ledger"
+    assert load_settings().notifications_file == Path("/etc/headrace/notifications.yaml")
+    assert load_settings(tmp_path).ledger_conn_id is None, "another project's folder says nothing of our ledger"
