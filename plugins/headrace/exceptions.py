@@ -4,6 +4,9 @@ HeadraceError
 ├── ConfigurationError          something is not set up; do it and try again
 │   └── StaleCompileError       a pipeline's sources changed since ``headrace compile``
 ├── InvalidPartitionKeyError    not a key of this dataset's partitions
+├── InvalidCursorError          not where a page of incidents ended
+├── UnknownIncidentError        the ledger holds no incident of that number
+├── UnknownQuarantineError      the ledger holds no quarantine of that number
 ├── LandingError                a landed file is missing, malformed or lacks a column
 ├── PublishingError             a partition could not be written whole, for example for a full disk (retryable)
 ├── WarehouseLockedError        another process holds the warehouse file (retryable)
@@ -57,6 +60,18 @@ class StaleCompileError(ConfigurationError):
 
 class InvalidPartitionKeyError(HeadraceError):
     """Not a key of this dataset's partitions."""
+
+
+class InvalidCursorError(HeadraceError):
+    """Not where a page of incidents ended; begin again at the first."""
+
+
+class UnknownIncidentError(HeadraceError):
+    """The ledger holds no incident of that number."""
+
+
+class UnknownQuarantineError(HeadraceError):
+    """The ledger holds no quarantine of that number."""
 
 
 class LandingError(HeadraceError):

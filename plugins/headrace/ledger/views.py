@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+COUNTED = 10_000
+"""Incidents of one state are counted this far."""
+
 
 @dataclass(frozen=True)
 class TaskTry:
@@ -70,9 +73,10 @@ class IncidentPage:
 
     Attributes:
         rows: Worst and newest first.
-        total: Rows that match; None where counting them stopped at 10,000.
+        total: Rows that match; None where counting them stopped at ``COUNTED``.
         next: Cursor of the next page; None on the last.
-        counts: Incidents by state, under the same filters other than the state's.
+        counts: Incidents by effective state, each state named, under the same filters other than the state's.
+            Counting stops behind ``COUNTED``: a larger number means "more than that".
     """
 
     rows: Sequence[IncidentRow]
@@ -254,3 +258,28 @@ class VerdictRow:
     actor: str | None
     decided_at: datetime
     task: TaskTry | None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The health of the inbox, in one line.
+
+    Attributes:
+        counts: Incidents by effective state, counted as in :class:`IncidentPage`.
+        severities: Of those that are open, by severity.
+        oldest_open: Id and opening of the incident that waits longest for somebody to acknowledge it.
+        notifier_seen: When the notifier last said that it is alive; None: never.
+        notifier_detail: What it said.
+        outbox_waiting: Notifications that are not delivered yet.
+        outbox_oldest: When the oldest of these was written.
+        outbox_dead: Notifications that were given up.
+    """
+
+    counts: Mapping[str, int]
+    severities: Mapping[str, int]
+    oldest_open: tuple[int, datetime] | None
+    notifier_seen: datetime | None
+    notifier_detail: Mapping[str, Any]
+    outbox_waiting: int
+    outbox_oldest: datetime | None
+    outbox_dead: int
