@@ -10,6 +10,10 @@ HeadraceError
 ├── LandingError                a landed file is missing, malformed or lacks a column
 ├── PublishingError             a partition could not be written whole, for example for a full disk (retryable)
 ├── WarehouseLockedError        another process holds the warehouse file (retryable)
+├── LedgerError                 the ledger cannot be opened, read or written (retryable)
+│   └── LedgerVersionError      its tables are of a newer Headrace than this one
+├── UnknownIncidentError        the ledger has no such incident, or no such quarantine
+├── InvalidActionError          an incident or a quarantine is not in a state for what a person asked
 ├── CheckFailedError            checks on a partition failed: it must not go on
 │   └── NoResultsError          nothing was checked, which is a failure
 ├── DbtRunError                 dbt failed to run or a node of it failed
@@ -88,6 +92,26 @@ class WarehouseLockedError(HeadraceError):
     """Another process holds the warehouse file."""
 
     retryable = True
+
+
+class LedgerError(HeadraceError):
+    """The ledger cannot be opened, read or written; the message never holds a password."""
+
+    retryable = True
+
+
+class LedgerVersionError(LedgerError):
+    """The ledger's tables are of a newer Headrace than this one."""
+
+    retryable = False
+
+
+class UnknownIncidentError(HeadraceError):
+    """The ledger has no such incident, or no such quarantine."""
+
+
+class InvalidActionError(HeadraceError):
+    """An incident or a quarantine is not in a state for what a person asked, or something is missing with it."""
 
 
 class CheckFailedError(HeadraceError):

@@ -81,20 +81,20 @@ dataset = Table(
     Column("runbook", Text),
     Column("description", Text),
     Column("docs", Text),  # dbt's unique_id, for the link to dbt docs
-    Column("project", Text, nullable=False),  # whose compile told us; a project replaces only its own
+    Column("project", Name, nullable=False),  # whose compile told us; a project replaces only its own
 )
 dataset_edge = Table(
     "dataset_edge",
     metadata,
     Column("upstream", Name, primary_key=True),
     Column("downstream", Name, primary_key=True),
-    Column("project", Text, nullable=False),
+    Column("project", Name, primary_key=True),  # two projects may tell of one edge: read it with DISTINCT or UNION
     Index(None, "downstream"),
 )
 lineage_source = Table(
     "lineage_source",
     metadata,
-    Column("project", String(1000), primary_key=True),
+    Column("project", Name, primary_key=True),
     Column("fingerprint", String(64), nullable=False),
 )
 
@@ -167,6 +167,7 @@ check_state = Table(
     Column("quarantined_rows", BigInteger, nullable=False),
     Column("recorded_at", UtcDateTime, nullable=False),
     Index(None, "dataset", "partition_key"),
+    Index(None, "result_id"),
 )
 
 verdict = Table(
@@ -210,10 +211,10 @@ incident = Table(
     Column("last_seen", UtcDateTime, nullable=False),
     Column("occurrences", Integer, nullable=False),  # failing results, each try of each run and partition
     Column("failing_partitions", Integer, nullable=False),
-    Column("last_result_id", Id, ForeignKey("check_result.id"), nullable=False),
+    Column("last_result_id", Id, ForeignKey("check_result.id")),  # newest failure; None: its try took it back
     Column("snoozed_until", UtcDateTime),
     Column("resolved_at", UtcDateTime),
-    Column("resolution", String(20)),  # passed, released, waived, manual
+    Column("resolution", String(20)),  # passed, released, waived, retired, manual
     Column("resolved_by", Name),
     Column("resolve_reason", Text),
     Column("reopened", Integer, nullable=False),  # times
@@ -224,19 +225,21 @@ incident = Table(
     Index(None, "caused_by"),
     Index(None, "last_seen", "id"),
     Index(None, "owner"),
+    Index(None, "last_result_id"),
 )
 incident_partition = Table(
     "incident_partition",
     metadata,
     Column("incident_id", Id, ForeignKey("incident.id"), primary_key=True),
     Column("partition_key", String(100), primary_key=True),
-    Column("state", String(20), nullable=False),  # failing, quarantined, passed, released, waived
+    Column("state", String(20), nullable=False),  # failing, quarantined, passed, released, waived, retired
     Column("failures", Integer, nullable=False),
     Column("first_seen", UtcDateTime, nullable=False),
     Column("last_seen", UtcDateTime, nullable=False),
-    Column("result_id", Id, ForeignKey("check_result.id"), nullable=False),  # newest failure
+    Column("result_id", Id, ForeignKey("check_result.id")),  # newest failure; None: its try took it back
     Column("caused_by", Id, ForeignKey("incident.id")),
     Index(None, "partition_key", "state"),
+    Index(None, "result_id"),
 )
 # The timeline and the audit trail; never updated.
 incident_event = Table(

@@ -1,0 +1,26 @@
+"""Running the ledger's migrations; imported only where there is one to run; orchestration interpreter."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection
+
+from headrace.ledger.schema import HEAD, VERSION_TABLE
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def build_config(connection: Connection | None = None) -> Config:
+    """Build Alembic's configuration in code: there is no ``alembic.ini`` to find."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    config.attributes["version_table"] = VERSION_TABLE
+    return config
+
+
+def migrate(connection: Connection, revision: str = HEAD) -> None:
+    """Bring the tables to a revision, inside the connection's transaction: all of it or nothing."""
+    command.upgrade(build_config(connection), revision)
