@@ -1,0 +1,1 @@
+"""The inbox inside Airflow's api-server: pages and REST; nothing is imported here, see ``mount``."""

@@ -1,0 +1,27 @@
+"""The inbox as one FastAPI app: pages for people, REST for machines; api-server."""
+
+from functools import cache
+
+from fastapi import FastAPI
+
+from headrace.ui.errors import add_error_handlers
+from headrace.ui.headers import SecurityHeaders
+from headrace.ui.pages import router as pages
+
+
+def build_app() -> FastAPI:
+    """Return the app that Airflow serves under ``/headrace``.
+
+    The OpenAPI document is a route of its own, for who is logged in; there are no public ``/docs``.
+    """
+    app = FastAPI(title="Headrace", version="1", openapi_url=None, docs_url=None, redoc_url=None)
+    add_error_handlers(app)
+    app.include_router(pages)
+    app.add_middleware(SecurityHeaders)
+    return app
+
+
+@cache
+def load_app() -> FastAPI:
+    """Return the process's app."""
+    return build_app()

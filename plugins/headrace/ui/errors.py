@@ -1,0 +1,103 @@
+"""What is answered when something goes wrong: plain words as JSON or as a page, never a trace; api-server."""
+
+import logging
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from airflow.api_fastapi.app import API_ROOT_PATH
+from fastapi import FastAPI, Request, status
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+
+from headrace.exceptions import (
+    ConfigurationError,
+    InvalidActionError,
+    LedgerError,
+    UnknownIncidentError,
+)
+from headrace.ui.dependencies import forget_ledger
+from headrace.ui.paths import is_api
+
+log = logging.getLogger(__name__)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Map every error to an answer."""
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(UnknownIncidentError, _answer_unknown)
+    app.add_exception_handler(InvalidActionError, _answer_conflict)
+    app.add_exception_handler(LedgerError, _answer_unavailable)
+    app.add_exception_handler(ConfigurationError, _answer_unavailable)
+    app.add_exception_handler(SQLAlchemyError, _answer_database)
+    app.add_exception_handler(Exception, _answer_fault)
+
+
+def _answer(request: Request, code: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    if is_api(request):
+        return JSONResponse({"detail": detail}, code, headers)
+    from headrace.ui.pages import render_error
+
+    response: Response = render_error(request, code, detail)
+    response.headers.update(headers or {})
+    return response
+
+
+def _answer_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == status.HTTP_401_UNAUTHORIZED and not is_api(request):
+        return RedirectResponse(build_login_url(request), status.HTTP_303_SEE_OTHER)
+    return _answer(request, error.status_code, str(error.detail), dict(error.headers or {}))
+
+
+def build_login_url(request: Request) -> str:
+    """Return where to log in, to come back to what was asked for."""
+    back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return f"{API_ROOT_PATH}api/v2/auth/login?next={quote(back, safe='')}"
+
+
+def _answer_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    # What was sent is not sent back, and an error's context may hold what is no JSON.
+    errors = [{"field": _name_field(found["loc"]), "message": found["msg"]} for found in error.errors()]
+    detail = "; ".join(f"{found['field']}: {found['message']}" for found in errors)
+    code = status.HTTP_422_UNPROCESSABLE_CONTENT
+    if is_api(request):
+        return JSONResponse({"detail": detail, "errors": errors}, code)
+    return _answer(request, code, detail)
+
+
+def _name_field(place: Sequence[int | str]) -> str:
+    return ".".join(str(part) for part in place[1:]) or str(place[0])
+
+
+def _answer_unknown(request: Request, error: Exception) -> Response:
+    return _answer(request, status.HTTP_404_NOT_FOUND, str(error))
+
+
+def _answer_conflict(request: Request, error: Exception) -> Response:
+    return _answer(request, status.HTTP_409_CONFLICT, str(error))
+
+
+def _answer_unavailable(request: Request, error: Exception) -> Response:
+    log.warning("The ledger cannot be used: %s", error)
+    forget_ledger()  # it may have been moved or migrated: the next request opens it anew
+    return _answer(request, status.HTTP_503_SERVICE_UNAVAILABLE, str(error), {"Retry-After": "5"})
+
+
+def _answer_database(request: Request, error: Exception) -> Response:
+    log.error("The ledger's database failed", exc_info=error)
+    forget_ledger()
+    detail = (
+        "The ledger's database cannot answer now. Try again; if it stays so, 'headrace doctor' says what is wrong, and "
+        "the api-server's log holds the error."
+    )
+    return _answer(request, status.HTTP_503_SERVICE_UNAVAILABLE, detail, {"Retry-After": "5"})
+
+
+def _answer_fault(request: Request, error: Exception) -> Response:
+    # Starlette raises the error again after the answer, so that the server logs it with its trace.
+    detail = "The inbox failed at this request, which is a fault of Headrace: the api-server's log holds the error."
+    return _answer(request, status.HTTP_500_INTERNAL_SERVER_ERROR, detail)
