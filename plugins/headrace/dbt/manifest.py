@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from headrace.exceptions import ConfigurationError
 
 @dataclass(frozen=True)
 class DbtNode:
-    """A model, source, test, seed, snapshot, unit test or exposure.
+    """A model, source, test, seed, snapshot, unit test, exposure or group.
 
     Attributes:
         unique_id: dbt's id, for example ``model.flights.flight_features``.
@@ -26,8 +27,11 @@ class DbtNode:
         test_name: Of a generic test, for example ``not_null``.
         test_arguments: Of a generic test.
         severity: Of a test, ``error`` or ``warn``.
-        meta: The node's own ``meta``.
-        owner: Of an exposure, ``{"name": …, "email": …}``.
+        meta: The node's own ``meta``; of a source's table, with the source's.
+        column_meta: By column, its ``meta``.
+        owner: Of an exposure or group, ``{"name": …, "email": …}``.
+        group: Id of the group that the node is in.
+        fqn: dbt's path of names, by which a node is selected.
     """
 
     unique_id: str
@@ -43,7 +47,10 @@ class DbtNode:
     test_arguments: Mapping[str, Any] = field(default_factory=dict)
     severity: str = "error"
     meta: Mapping[str, Any] = field(default_factory=dict)
+    column_meta: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     owner: Mapping[str, Any] = field(default_factory=dict)
+    group: str | None = None
+    fqn: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,15 @@ class DbtManifest:
 
     project: str
     nodes: Mapping[str, DbtNode]
+
+    @cached_property
+    def downstream(self) -> Mapping[str, tuple[str, ...]]:
+        """Ids of the nodes that depend on each node."""
+        found: dict[str, list[str]] = {}
+        for node in self.nodes.values():
+            for upstream in node.upstream:
+                found.setdefault(upstream, []).append(node.unique_id)
+        return {unique_id: tuple(nodes) for unique_id, nodes in found.items()}
 
     def find(self, resource_type: str, name: str) -> DbtNode:
         """Return a node by its kind and name.
@@ -84,7 +100,7 @@ def parse_manifest(manifest: Mapping[str, Any]) -> DbtManifest:
     """Parse the JSON of a manifest, version 12."""
     nodes = {
         unique_id: _parse_node(unique_id, node)
-        for kind in ("nodes", "sources", "exposures", "unit_tests")
+        for kind in ("nodes", "sources", "exposures", "unit_tests", "groups")
         for unique_id, node in (manifest.get(kind) or {}).items()
     }
     return DbtManifest(project=str(manifest["metadata"].get("project_name")), nodes=nodes)
@@ -110,9 +126,23 @@ def _parse_node(unique_id: str, node: Mapping[str, Any]) -> DbtNode:
         test_name=test.get("name"),
         test_arguments=_drop(test.get("kwargs") or {}, "model", "column_name"),
         severity=str(config.get("severity") or "error").lower(),
-        meta={**(node.get("meta") or {}), **(config.get("meta") or {})},
+        meta=_read_meta(node),
+        column_meta={name: _read_meta(column) for name, column in (node.get("columns") or {}).items()},
         owner={key: value for key, value in (node.get("owner") or {}).items() if value is not None},
+        group=_find_group(node),
+        fqn=tuple(str(part) for part in node.get("fqn") or ()),
     )
+
+
+def _read_meta(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ``meta`` of a node or column; a source's own lies beside that of its table."""
+    config = part.get("config") or {}
+    return {**(part.get("source_meta") or {}), **(part.get("meta") or {}), **(config.get("meta") or {})}
+
+
+def _find_group(node: Mapping[str, Any]) -> str | None:
+    name = node.get("group") or (node.get("config") or {}).get("group")
+    return f"group.{node.get('package_name')}.{name}" if name else None
 
 
 def _drop(mapping: Mapping[str, Any], *keys: str) -> dict[str, Any]:

@@ -9,11 +9,20 @@ from typing import Any
 
 from headrace.contracts.check_result import CheckResult, Severity, Status
 from headrace.dbt.manifest import DbtManifest, DbtNode
+from headrace.dbt.ownership import describe_dataset, describe_test
 from headrace.exceptions import DbtRunError
 
 _BUILT = ("model", "seed", "snapshot")
 _TESTS = ("test", "unit_test")
+_ERRORS = ("error", "runtime error")
+_SEVERITIES = {
+    **{severity.value: severity for severity in Severity},
+    "warn": Severity.WARNING,  # dbt's own words are understood too
+    "error": Severity.CRITICAL,
+}
+_RANK = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 _STATUS = {"pass": Status.PASSED, "fail": Status.FAILED, "warn": Status.FAILED}
+_NOT_NULL = re.compile(r"^\s*select\s+\S+\s+from\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -56,11 +65,35 @@ class DbtRunSummary:
 
 
 @dataclass(frozen=True)
+class FailingRows:
+    """Where the rows that failed a test are: kept in a table by ``store_failures``, or selected by the test's SQL."""
+
+    relation: str | None
+    sql: str | None
+
+
+@dataclass(frozen=True)
 class DbtRun:
-    """Check results of the tests of one invocation, and what it did."""
+    """What one invocation of dbt found and did.
+
+    Attributes:
+        checks: Results of its tests, in dbt's order.
+        builds: Check ``build`` of each model, seed or snapshot that was built or could not be; none of what was
+            skipped, which says nothing of its own.
+        summary: What it did.
+        failing: By ``check_id``, where a failed test's rows are.
+        ran: Ids of all nodes that it was to run.
+    """
 
     checks: tuple[CheckResult, ...]
+    builds: tuple[CheckResult, ...]
     summary: DbtRunSummary
+    failing: Mapping[str, FailingRows]
+    ran: frozenset[str]
+
+    @property
+    def results(self) -> tuple[CheckResult, ...]:
+        return (*self.builds, *self.checks)
 
 
 def load_run_results(path: Path, manifest: DbtManifest, partition_key: str | None = None) -> DbtRun:
@@ -86,8 +119,8 @@ def parse_run_results(document: Mapping[str, Any], manifest: DbtManifest, partit
         partition_key: The partition that dbt was run for; dbt's tests read the whole table.
 
     Returns:
-        One check result a test that ran or was skipped, in dbt's order, and the summary. A skipped test was not
-        evaluated, so it counts as a failure.
+        One check result a test that ran or was skipped, one a model that was built or failed, and the summary. A
+        skipped test was not evaluated, so it counts as a failure; its ``meta`` says ``skipped``.
     """
     results = [(_find_node(manifest, each["unique_id"]), each) for each in document["results"]]
     tests = [(node, each) for node, each in results if node.resource_type in _TESTS]
@@ -98,23 +131,35 @@ def parse_run_results(document: Mapping[str, Any], manifest: DbtManifest, partit
         tests_warned=sum(each["status"] == "warn" for _, each in tests),
         tests_failed=sum(each["status"] == "fail" for _, each in tests),
         skipped=tuple(node.name for node, each in results if each["status"] == "skipped"),
-        errors={node.name: _one_line(each) for node, each in results if each["status"] in ("error", "runtime error")},
+        errors={node.name: _one_line(each) for node, each in results if each["status"] in _ERRORS},
         seconds=float(document.get("elapsed_time") or 0.0),
     )
-    return DbtRun(checks, summary)
+    builds = tuple(
+        _parse_build(node, each, manifest, partition_key)
+        for node, each in results
+        if node.resource_type in _BUILT and each["status"] in ("success", *_ERRORS)
+    )
+    failing = {
+        node.unique_id: FailingRows(each.get("relation_name"), _select_whole_rows(node, each.get("compiled_code")))
+        for node, each in tests
+        if node.resource_type == "test" and each["status"] in ("fail", "warn")
+    }
+    return DbtRun(checks, builds, summary, failing, frozenset(node.unique_id for node, _ in results))
 
 
 def require_success(run: DbtRun) -> None:
-    """Raise when a node of the invocation failed.
+    """Raise when a node of the invocation failed, or a test of dbt's severity warn that its user calls critical.
 
     Raises:
         DbtRunError: The message names each failed model and test, and how many nodes were skipped for it.
     """
-    if run.summary.succeeded:
-        return
     failed = [
-        check.message for check in run.checks if check.status is Status.FAILED and check.severity is Severity.CRITICAL
+        check.message
+        for check in run.checks
+        if check.status is Status.FAILED and check.severity is Severity.CRITICAL and not check.excused
     ]
+    if run.summary.succeeded and not failed:
+        return
     errors = [f"{name}: {message}" for name, message in run.summary.errors.items()]
     raise DbtRunError(
         f"dbt failed ({run.summary.describe()})" + "".join(f"\n  {line}" for line in (*errors, *failed)),
@@ -136,6 +181,8 @@ def _parse_test(
     raw_status = str(result["status"])
     status = _STATUS.get(raw_status, Status.ERROR)
     warns = raw_status == "warn" or (raw_status != "fail" and node.severity == "warn")
+    meta = describe_test(manifest, node)
+    severity, remark = _decide_severity(meta.get("severity"), Severity.WARNING if warns else Severity.CRITICAL)
     tested = manifest.nodes.get(node.tests or "")
     dataset = tested.name if tested else node.name
     failures = int(result.get("failures") or 0) if status is Status.FAILED else None
@@ -147,13 +194,59 @@ def _parse_test(
         partition_key=partition_key,
         check=node.name if is_unit_test else node.test_name or node.name,
         column=node.column,
-        severity=Severity.WARNING if warns else Severity.CRITICAL,
+        severity=severity,
         status=status,
-        message=f"{subject}: {_sentence(node, result, status)}",
+        message=f"{subject}: {_sentence(node, result, status)}{'' if status is Status.PASSED else remark}",
         observed=failures,
         expected=dict(node.test_arguments) or None,
         failed_rows=None if is_unit_test else failures,
+        check_id=node.unique_id,
+        meta={**meta, **({"skipped": True} if raw_status == "skipped" else {})},
     )
+
+
+def _parse_build(
+    node: DbtNode, result: Mapping[str, Any], manifest: DbtManifest, partition_key: str | None
+) -> CheckResult:
+    built = result["status"] == "success"
+    subject = f"{partition_key} {node.name}" if partition_key else node.name
+    return CheckResult(
+        tool="dbt",
+        dataset=node.name,
+        partition_key=partition_key,
+        check="build",
+        column=None,
+        severity=Severity.CRITICAL,
+        status=Status.PASSED if built else Status.ERROR,
+        message=f"{subject}: dbt built it" if built else f"{subject}: dbt could not build it: {_one_line(result)}",
+        check_id=node.unique_id,
+        meta=describe_dataset(manifest, node),
+    )
+
+
+def _decide_severity(wanted: object, of_dbt: Severity) -> tuple[Severity, str]:
+    """Return the severity by ``meta.severity``, and what to say where that is not what the user wanted.
+
+    What dbt calls an error has stopped dbt, so it stays critical.
+    """
+    if wanted is None:
+        return of_dbt, ""
+    chosen = _SEVERITIES.get(str(wanted).lower())
+    if chosen is None:
+        return of_dbt, f" (its meta.severity {str(wanted)[:50]!r} is none: write info, warning or critical)"
+    if of_dbt is Severity.CRITICAL and _RANK[chosen] < _RANK[of_dbt]:
+        return (
+            of_dbt,
+            f" (its meta.severity says {chosen.value}, but dbt stops on it: give it `config: severity: warn`)",
+        )
+    return chosen, ""
+
+
+def _select_whole_rows(node: DbtNode, sql: object) -> str | None:
+    """Return a test's SQL; of ``not_null`` the whole rows, for the column alone shows nothing."""
+    if not isinstance(sql, str) or not sql.strip():
+        return None
+    return _NOT_NULL.sub("select * from", sql, count=1) if node.test_name == "not_null" else sql
 
 
 def _sentence(node: DbtNode, result: Mapping[str, Any], status: Status) -> str:
