@@ -1,0 +1,145 @@
+"""Datasets up- and downstream of an incident, as a layered SVG graph; pure; orchestration interpreter."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from markupsafe import Markup
+
+from headrace.ledger.views import Graph, GraphNode
+from headrace.ui.charts_svg import draw, shorten, write
+from headrace.ui.formatting import DECISIONS
+
+_NODE_WIDTH, _NODE_HEIGHT = 184, 46
+_GAP_X, _GAP_Y = 52, 16
+_MARGIN = 8
+# A verdict is told by its sign and its word, and only then by colour.
+SIGNS = {"pass": "✓", "warn": "!", "block": "✕", None: "·"}
+
+
+def draw_graph(graph: Graph, focus: str, link: Callable[[GraphNode], str | None]) -> Markup | None:
+    """Draw datasets from left to right, each right of everything that it is made from.
+
+    Args:
+        graph: Nodes and edges; a cycle, which no lineage should have, is cut where it closes.
+        focus: The incident's dataset, which is framed.
+        link: The address behind a node, or None.
+
+    Returns:
+        An ``<svg>``, or None where there is nothing around the dataset.
+    """
+    if len(graph.nodes) < 2:
+        return None
+    nodes = {node.name: node for node in graph.nodes}
+    edges = [(up, down) for up, down in dict.fromkeys(graph.edges) if up in nodes and down in nodes and up != down]
+    layers = arrange_layers(list(nodes), edges)
+    tallest = max(len(layer) for layer in layers)
+    width = 2 * _MARGIN + len(layers) * (_NODE_WIDTH + _GAP_X) - _GAP_X
+    height = 2 * _MARGIN + tallest * (_NODE_HEIGHT + _GAP_Y) - _GAP_Y
+    places = _place(layers, height)
+    lines = Markup("").join(_draw_edge(places[up], places[down]) for up, down in edges)
+    boxes = Markup("").join(_draw_node(node, places[node.name], node.name == focus, link(node)) for node in graph.nodes)
+    head = Markup("<title>{}</title><desc>{}</desc>").format(
+        f"Datasets around {focus}",
+        "; ".join(f"{up} feeds {down}" for up, down in edges[:60]),
+    )
+    return Markup(
+        '<svg class="graph" viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="group">{2}{3}{4}</svg>'
+    ).format(width, height, head, lines, boxes)
+
+
+def arrange_layers(names: Sequence[str], edges: Sequence[tuple[str, str]]) -> list[list[str]]:
+    """Put each name one layer right of the furthest of what feeds it, and order layers so that few lines cross.
+
+    Args:
+        names: Every node.
+        edges: ``(upstream, downstream)`` among them.
+    """
+    upstream: dict[str, list[str]] = {name: [] for name in names}
+    downstream: dict[str, list[str]] = {name: [] for name in names}
+    for up, down in edges:
+        upstream[down].append(up)
+        downstream[up].append(down)
+    depth: dict[str, int] = {}
+    for name in names:
+        _measure_depth(name, upstream, depth)
+    layers: list[list[str]] = [[] for _ in range(max(depth.values()) + 1)]
+    for name in names:
+        layers[depth[name]].append(name)
+    for _ in range(3):
+        for index in range(1, len(layers)):
+            _order_by(layers[index], layers, upstream)
+        for index in range(len(layers) - 2, -1, -1):
+            _order_by(layers[index], layers, downstream)
+    return layers
+
+
+def _measure_depth(start: str, upstream: Mapping[str, Sequence[str]], depth: dict[str, int]) -> None:
+    open_names: set[str] = set()
+    stack = [start]
+    while stack:
+        name = stack[-1]
+        if name in depth:
+            stack.pop()
+            continue
+        open_names.add(name)
+        waiting = [each for each in upstream[name] if each not in depth and each not in open_names]
+        if waiting:
+            stack.extend(waiting)
+            continue
+        depth[name] = 1 + max((depth[each] for each in upstream[name] if each in depth), default=-1)
+        open_names.discard(name)
+        stack.pop()
+
+
+def _order_by(layer: list[str], layers: Sequence[Sequence[str]], neighbours: Mapping[str, Sequence[str]]) -> None:
+    rank = {name: index / max(1, len(each)) for each in layers for index, name in enumerate(each)}
+    own = {name: index / max(1, len(layer)) for index, name in enumerate(layer)}
+    layer.sort(
+        key=lambda name: (
+            sum(rank[each] for each in neighbours[name]) / len(neighbours[name]) if neighbours[name] else own[name]
+        )
+    )
+
+
+def _place(layers: Sequence[Sequence[str]], height: int) -> dict[str, tuple[float, float]]:
+    places = {}
+    for column, layer in enumerate(layers):
+        top = (height - len(layer) * (_NODE_HEIGHT + _GAP_Y) + _GAP_Y) / 2
+        for row, name in enumerate(layer):
+            places[name] = (
+                _MARGIN + column * float(_NODE_WIDTH + _GAP_X),
+                top + row * float(_NODE_HEIGHT + _GAP_Y),
+            )
+    return places
+
+
+def _draw_edge(start: tuple[float, float], end: tuple[float, float]) -> Markup:
+    x1, y1 = start[0] + _NODE_WIDTH, start[1] + _NODE_HEIGHT / 2
+    x2, y2 = end[0], end[1] + _NODE_HEIGHT / 2
+    middle = (x1 + x2) / 2
+    return draw("path", "edge", d=f"M{x1:.1f} {y1:.1f}C{middle:.1f} {y1:.1f} {middle:.1f} {y2:.1f} {x2:.1f} {y2:.1f}")
+
+
+def _draw_node(node: GraphNode, place: tuple[float, float], focus: bool, address: str | None) -> Markup:
+    x, y = place
+    verdict = DECISIONS.get(node.state or "", "Not checked")
+    count = len(node.incident_ids)
+    incidents = f" · {count} incident{'s'[: count != 1]}" if count else ""
+    title = Markup("<title>{}</title>").format(f"{node.name} ({node.kind}): {verdict}{incidents}")
+    css = f"node {node.state or 'unknown'}{' focus' if focus else ''}"
+    content = Markup("").join(
+        [
+            title,
+            draw("rect", "box", x=x, y=y, width=_NODE_WIDTH, height=_NODE_HEIGHT, rx=6),
+            draw("circle", "sign", cx=x + 18, cy=y + _NODE_HEIGHT / 2, r=9),
+            write(SIGNS.get(node.state, "·"), "mark", x + 18, y + _NODE_HEIGHT / 2 + 4, "middle"),
+            write(shorten(node.name, 21), "name", x + 34, y + 20),
+            write(shorten(f"{_short_verdict(node.state)}{incidents}", 28), "kind", x + 34, y + 36),
+        ]
+    )
+    if address is None:
+        return draw("g", css, content)
+    return draw("a", css, content, href=address)
+
+
+def _short_verdict(state: str | None) -> str:
+    return {"pass": "passed", "warn": "warnings", "block": "blocked"}.get(state or "", "not checked")
