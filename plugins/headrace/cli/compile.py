@@ -17,10 +17,12 @@ from headrace.contracts.files import (
     replace_file,
     write_json,
 )
+from headrace.contracts.lineage import Lineage
 from headrace.contracts.pipeline import CompiledPipeline
 from headrace.dbt.profiles import build_profiles
 from headrace.exceptions import ConfigurationError
 from headrace.jobs.environment import build_worker_environment
+from headrace.lineage.project import load_project_lineage
 from headrace.settings import Settings
 
 DBT_SOURCES_FILE = "sources.json"
@@ -66,10 +68,12 @@ def compile_all(
         raise ConfigurationError(
             f"Nothing called {', '.join(unknown)} to compile; there is {', '.join(known) or 'nothing'}."
         )
-    return [
+    compiled = [
         _compile_dbt(settings, force, say) if name == "dbt" else _compile_tfx(settings, name, force, say)
         for name in wanted
     ]
+    _write_lineage(settings)
+    return compiled
 
 
 def find_compilable(settings: Settings) -> list[str]:
@@ -100,6 +104,20 @@ def changed_pipeline_sources(settings: Settings, pipeline: str) -> list[str]:
     except ContractError:
         return [f"{pipeline}/pipeline.py"]
     return compiled.changed_sources(settings.tfx_pipelines_dir)
+
+
+def is_lineage_stale(settings: Settings) -> bool:
+    """Return whether the graph of datasets was never written, or not since something that it is made from changed."""
+    try:
+        return Lineage.load(settings.lineage_file).fingerprint != load_project_lineage(settings).fingerprint
+    except ContractError:
+        return True
+
+
+def _write_lineage(settings: Settings) -> None:
+    """Write the graph of datasets, always: suites are part of it and have nothing else to compile."""
+    make_private_folder(settings.state_dir)
+    load_project_lineage(settings).write(settings.lineage_file)
 
 
 def _compile_dbt(settings: Settings, force: bool, say: Callable[[str], None]) -> Compiled:

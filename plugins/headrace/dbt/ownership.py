@@ -7,11 +7,17 @@ from headrace.dbt.manifest import DbtManifest, DbtNode
 
 
 def describe_dataset(manifest: DbtManifest, node: DbtNode) -> dict[str, Any]:
-    """Return the ``meta`` of a model or source, with an ``owner`` where anything names one.
+    """Return the ``meta`` of a model, source or exposure, with an ``owner`` where anything names one.
 
-    The owner is the one in its ``meta``, else that of its group, else that of the nearest exposure downstream.
+    The owner is the one in its ``meta``, else an exposure's own, else that of its group, else that of the nearest
+    exposure downstream.
     """
-    owner = _name_owner(node.meta.get("owner")) or _find_group_owner(manifest, node) or _find_user(manifest, node)
+    owner = (
+        _name_owner(node.meta.get("owner"))
+        or _name_owner(node.owner)
+        or _find_group_owner(manifest, node)
+        or _find_user(manifest, node)
+    )
     return {**node.meta, **({"owner": owner} if owner else {})}
 
 

@@ -1,0 +1,1 @@
+"""From dbt's manifest, the suites and the TFX pipelines to one graph of datasets; orchestration interpreter."""
