@@ -2,22 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from headrace.ledger.database import Ledger
+from headrace.ledger.query_distinct import select_distinct
 from headrace.ledger.schema import attempt, incident, quarantine
 
 
 def list_dag_ids(ledger: Ledger) -> Sequence[str]:
-    """Return every DAG that has recorded anything, sorted.
-
-    It steps through the index from one DAG to the next: the ledger has many attempts, and few DAGs.
-    """
-    first = select(func.min(attempt.c.dag_id).label("dag_id")).cte("dags", recursive=True)
-    following = select(func.min(attempt.c.dag_id)).where(attempt.c.dag_id > first.c.dag_id).scalar_subquery()
-    dags = first.union_all(select(following).where(first.c.dag_id.is_not(None)))
+    """Return every DAG that has recorded anything, sorted."""
     with ledger.connect() as connection:
-        return list(connection.scalars(select(dags.c.dag_id).where(dags.c.dag_id.is_not(None))))
+        return list(connection.scalars(select_distinct(attempt.c.dag_id)))
 
 
 def map_incidents_to_dags(ledger: Ledger, incident_ids: Sequence[int]) -> Mapping[int, str]:
@@ -35,4 +30,5 @@ def find_quarantine_dag(ledger: Ledger, quarantine_id: int) -> str | None:
         .where(quarantine.c.id == quarantine_id)
     )
     with ledger.connect() as connection:
-        return connection.scalar(query)
+        found: str | None = connection.scalar(query)
+        return found

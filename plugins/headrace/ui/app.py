@@ -4,9 +4,12 @@ from functools import cache
 
 from fastapi import FastAPI
 
+from headrace.ui.api_read import router as reading
 from headrace.ui.errors import add_error_handlers
 from headrace.ui.headers import SecurityHeaders
 from headrace.ui.pages import router as pages
+from headrace.ui.paths import API_PREFIX
+from headrace.ui.static_files import router as static_files
 
 
 def build_app() -> FastAPI:
@@ -16,6 +19,8 @@ def build_app() -> FastAPI:
     """
     app = FastAPI(title="Headrace", version="1", openapi_url=None, docs_url=None, redoc_url=None)
     add_error_handlers(app)
+    app.include_router(reading, prefix=API_PREFIX)
+    app.include_router(static_files)
     app.include_router(pages)
     app.add_middleware(SecurityHeaders)
     return app

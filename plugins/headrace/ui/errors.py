@@ -1,7 +1,7 @@
 """What is answered when something goes wrong: plain words as JSON or as a page, never a trace; api-server."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from airflow.api_fastapi.app import API_ROOT_PATH
@@ -13,9 +13,12 @@ from starlette.exceptions import HTTPException
 
 from headrace.exceptions import (
     ConfigurationError,
+    HeadraceError,
     InvalidActionError,
+    InvalidCursorError,
     LedgerError,
     UnknownIncidentError,
+    UnknownQuarantineError,
 )
 from headrace.ui.dependencies import forget_ledger
 from headrace.ui.paths import is_api
@@ -23,16 +26,30 @@ from headrace.ui.paths import is_api
 log = logging.getLogger(__name__)
 
 
+STATUS_BY_ERROR: Mapping[type[HeadraceError], int] = {
+    UnknownIncidentError: status.HTTP_404_NOT_FOUND,
+    UnknownQuarantineError: status.HTTP_404_NOT_FOUND,
+    InvalidActionError: status.HTTP_409_CONFLICT,
+    InvalidCursorError: status.HTTP_422_UNPROCESSABLE_CONTENT,
+    LedgerError: status.HTTP_503_SERVICE_UNAVAILABLE,
+    ConfigurationError: status.HTTP_503_SERVICE_UNAVAILABLE,
+}
+
+
 def add_error_handlers(app: FastAPI) -> None:
     """Map every error to an answer."""
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
-    app.add_exception_handler(UnknownIncidentError, _answer_unknown)
-    app.add_exception_handler(InvalidActionError, _answer_conflict)
-    app.add_exception_handler(LedgerError, _answer_unavailable)
-    app.add_exception_handler(ConfigurationError, _answer_unavailable)
+    app.add_exception_handler(HeadraceError, _answer_ours)
     app.add_exception_handler(SQLAlchemyError, _answer_database)
     app.add_exception_handler(Exception, _answer_fault)
+
+
+def find_status(error: HeadraceError) -> int:
+    """Return the HTTP status that says what kind of error it is; 500 for one that nobody foresaw."""
+    return next(
+        (code for cls, code in STATUS_BY_ERROR.items() if isinstance(error, cls)), status.HTTP_500_INTERNAL_SERVER_ERROR
+    )
 
 
 def _answer(request: Request, code: int, detail: str, headers: dict[str, str] | None = None) -> Response:
@@ -73,18 +90,14 @@ def _name_field(place: Sequence[int | str]) -> str:
     return ".".join(str(part) for part in place[1:]) or str(place[0])
 
 
-def _answer_unknown(request: Request, error: Exception) -> Response:
-    return _answer(request, status.HTTP_404_NOT_FOUND, str(error))
-
-
-def _answer_conflict(request: Request, error: Exception) -> Response:
-    return _answer(request, status.HTTP_409_CONFLICT, str(error))
-
-
-def _answer_unavailable(request: Request, error: Exception) -> Response:
+def _answer_ours(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HeadraceError)
+    code = find_status(error)
+    if code != status.HTTP_503_SERVICE_UNAVAILABLE:
+        return _answer(request, code, str(error))
     log.warning("The ledger cannot be used: %s", error)
     forget_ledger()  # it may have been moved or migrated: the next request opens it anew
-    return _answer(request, status.HTTP_503_SERVICE_UNAVAILABLE, str(error), {"Retry-After": "5"})
+    return _answer(request, code, str(error), {"Retry-After": "5"})
 
 
 def _answer_database(request: Request, error: Exception) -> Response:

@@ -46,18 +46,19 @@ class Access:
         readable = [dag_id for dag_id in known if self.may_read(dag_id)]
         return None if len(readable) == len(known) else readable
 
-    def require_read(self, dag_ids: Iterable[str], what: str) -> None:
-        """Answer 404 unless one of the DAGs may be read: who may not read is not told what there is."""
-        if not any(self.may_read(dag_id) for dag_id in dag_ids):
+    def require_read(self, dag_id: str | None, what: str) -> None:
+        """Answer 404 unless there is a DAG and it may be read: who may not read is not told what there is."""
+        if dag_id is None or not self.may_read(dag_id):
             raise HTTPException(status.HTTP_404_NOT_FOUND, f"There is no {what}.")
 
-    def require_act(self, dag_id: str) -> None:
-        """Answer 403 unless task instances of the DAG may be cleared."""
-        if not self.may_act(dag_id):
+    def require_act(self, dag_ids: Iterable[str]) -> None:
+        """Answer 403 unless task instances of all these DAGs may be cleared."""
+        refused = sorted(dag_id for dag_id in dag_ids if not self.may_act(dag_id))
+        if refused:
             raise HTTPException(
                 status.HTTP_403_FORBIDDEN,
-                f"Deciding here needs the permission to clear task instances of the DAG {dag_id}: ask your "
-                "Airflow administrator for it.",
+                "Deciding here needs the permission to clear task instances (PUT on them) of the DAG "
+                f"{', '.join(refused)}: ask your Airflow administrator for it.",
             )
 
     @property
