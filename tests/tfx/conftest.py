@@ -176,6 +176,11 @@ def make_project(warm: WarmWorker, folder: Path, source: Path, pipeline: str) ->
     return Project(warm, pipelines_dir, pipeline, folder / "state")
 
 
+def add_pipeline(project: Project, source: Path) -> None:
+    """Put a pipeline of the tests beside those of a project."""
+    shutil.copytree(source, project.pipelines_dir / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+
+
 def wait_for(path: Path, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not path.exists():

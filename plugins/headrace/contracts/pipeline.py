@@ -35,7 +35,7 @@ class CompiledPipeline:
         nodes: In a topological order.
         parameters: Names of the pipeline's runtime parameters, and their defaults (None: no default).
         sources: SHA-256 of each file that was read to compile it, by name relative to ``tfx_pipelines/``.
-        metadata: What the pipeline says of itself: ``owner``, ``description``, …
+        metadata: What the pipeline says of itself: ``owner``, ``description``, ``runbook``, ``tier``, ``severity``, …
     """
 
     name: str

@@ -14,13 +14,8 @@ from headrace.contracts.pipeline import IR_FILE, CompiledPipeline, Node
 from headrace.contracts.worker_exit import WorkerExit
 from headrace.tfx_worker.environment import import_tfx
 from headrace.tfx_worker.errors import WorkerStop, describe_failure
-from headrace.tfx_worker.pipeline_arguments import (
-    SETTINGS_FILE,
-    choose_arguments,
-    fill_folders,
-    known_arguments,
-    load_pipeline_settings,
-)
+from headrace.tfx_worker.pipeline_arguments import choose_arguments, fill_folders, known_arguments
+from headrace.tfx_worker.pipeline_settings import SETTINGS_FILE, load_pipeline_settings
 from headrace.tfx_worker.runtime_parameters import default_of, find_runtime_parameters
 
 IR_DIGEST = "ir_sha256"

@@ -72,8 +72,17 @@ class Threshold:
         verb = "keeps" if self.accepts_change(value, baseline) else "breaks"
         return f"{how}: that {verb} the bound on the change, at {limit} {' and '.join(bounds)}"
 
+    def measure_change(self, value: float, baseline: float) -> float:
+        """Return the change that the bound is on: the absolute one, or the relative where that alone is bounded."""
+        change = value - baseline
+        return change / baseline if self.lower is None and self.upper is None and baseline else change
+
     def to_json(self) -> dict[str, Any]:
-        kept = {"lower": self.lower, "upper": self.upper, "relative": self.relative}
+        """Return the bounds under the names that Great Expectations gives them."""
+        lower, upper = self.lower, self.upper
+        if self.is_change and lower is None and upper is None:
+            lower, upper = (self.relative, None) if self.higher_is_better else (None, self.relative)
+        kept = {"min_value": lower, "max_value": upper, "relative": self.relative}
         return {"change": self.is_change, **{name: value for name, value in kept.items() if value is not None}}
 
 

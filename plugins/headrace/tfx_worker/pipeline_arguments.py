@@ -1,60 +1,13 @@
 """The arguments with which a user's ``create_pipeline`` is called; TFX interpreter."""
 
 import inspect
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from headrace.contracts.worker_exit import WorkerExit
 from headrace.tfx_worker.errors import WorkerStop
-
-SETTINGS_FILE = "headrace.json"
-_KNOWN_SETTINGS = frozenset({"arguments", "create_pipeline", "owner", "description"})
-
-
-@dataclass(frozen=True)
-class PipelineSettings:
-    """What a pipeline's optional ``headrace.json`` says.
-
-    Attributes:
-        arguments: Of ``create_pipeline``; ``{data_root}``, ``{state_dir}``, ``{pipelines_dir}`` and
-            ``{pipeline_dir}`` in a text stand for those folders.
-        create_pipeline: Where the function is: ``module:function``.
-        metadata: ``owner`` and ``description``.
-    """
-
-    arguments: Mapping[str, Any]
-    create_pipeline: str
-    metadata: Mapping[str, str]
-
-
-def load_pipeline_settings(pipelines_dir: Path, name: str) -> PipelineSettings:
-    """Load ``<name>/headrace.json``; without the file, the defaults.
-
-    Raises:
-        WorkerStop: It is not JSON, or says something that is not known.
-    """
-    file = pipelines_dir / name / SETTINGS_FILE
-    document: Any = {}
-    if file.is_file():
-        try:
-            document = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise WorkerStop(f"{file} is not valid JSON: {error}", WorkerExit.PIPELINE_ERROR) from error
-    if not isinstance(document, dict) or not isinstance(document.get("arguments", {}), dict):
-        raise WorkerStop(f"{file} must be an object, and its arguments too", WorkerExit.PIPELINE_ERROR)
-    if unknown := sorted(set(document) - _KNOWN_SETTINGS):
-        raise WorkerStop(
-            f"{file} says {', '.join(unknown)}, which is unknown; it may say {', '.join(sorted(_KNOWN_SETTINGS))}",
-            WorkerExit.PIPELINE_ERROR,
-        )
-    return PipelineSettings(
-        arguments=document.get("arguments", {}),
-        create_pipeline=document.get("create_pipeline", f"{name}.pipeline:create_pipeline"),
-        metadata={key: str(document[key]) for key in ("owner", "description") if key in document},
-    )
+from headrace.tfx_worker.pipeline_settings import SETTINGS_FILE
 
 
 def known_arguments(name: str, state_dir: Path, data_root: Path) -> dict[str, Callable[[], Any]]:

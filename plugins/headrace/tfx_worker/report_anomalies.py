@@ -1,118 +1,59 @@
 """Says in plain words what TFDV found wrong with examples; TFX interpreter."""
-# ruff: noqa: PTH118 - these are URIs (gs://…), which Path would break
 
-import os
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
-from headrace.contracts.check_result import CheckResult, Severity, Status
+from headrace.contracts.check_result import CheckResult
+from headrace.tfx_worker.anomaly_findings import DRIFT, SCHEMA, SKEW, find_anomalies, read_anomalies
+from headrace.tfx_worker.checks import build_check
 from headrace.tfx_worker.metadata_store import NodeExecution
-from headrace.tfx_worker.schema_words import describe_expectation
+from headrace.tfx_worker.report_comparisons import is_measured, report_comparisons
+from headrace.tfx_worker.report_schema import report_schema
 
-_FILE = "SchemaDiff.pb"
-_SHOWN = 8
+_BLESSED = "blessed"
+# What DistributionValidator puts there.
+_REFUSED, _NO_BASELINE = 0, 2
 
 
 def report_anomalies(artifact: Any, execution: NodeExecution, partition_key: str | None) -> list[CheckResult]:
-    """Report each anomaly of each split; a split without one is reported as passed.
+    """Report every feature of every split, also those in order: an incident ends when its check is seen to pass.
 
     Args:
-        artifact: The ExampleAnomalies.
-        execution: That made it; its inputs hold schema and statistics.
+        artifact: The ExampleAnomalies, of ExampleValidator, DistributionValidator or a user's own component.
+        execution: That made it; its inputs hold the schema, and the baseline where it compared.
         partition_key: The partition that was checked.
     """
-    from tfx.types import artifact_utils
-
     schema = _read_schema(execution.inputs.get("schema", []))
+    compares = "baseline_statistics" in execution.inputs
+    holds_schema = schema is not None or not compares
+    blessed = artifact.get_json_value_custom_property(_BLESSED)
+    blessed = blessed if isinstance(blessed, Mapping) else {}
     results: list[CheckResult] = []
-    for split in artifact_utils.decode_split_names(artifact.split_names):
-        found = list(_find_anomalies(artifact_utils.get_split_uri([artifact], split)))
-        for feature, reasons, severity in found:
-            expected = describe_expectation(schema, feature)
-            results.append(_build_result(split, feature, reasons, severity, expected, partition_key))
-        if not found:
-            count = len(schema.feature) if schema is not None else 0
-            results.append(
-                _result(
-                    split,
-                    None,
-                    Severity.CRITICAL,
-                    Status.PASSED,
-                    partition_key,
-                    f"The {split} examples match the schema in all {count} features.",
-                    None,
-                    None,
-                )
-            )
-    return results
+    for split, stored, anomalies in read_anomalies(artifact):
+        found = find_anomalies(anomalies, SCHEMA if holds_schema else DRIFT)
+        by_kind = {kind: [finding for finding in found if finding.kind == kind] for kind in (SCHEMA, DRIFT, SKEW)}
+        of_split: list[CheckResult] = []
+        if holds_schema:
+            of_split += report_schema(schema, split, anomalies, by_kind[SCHEMA], partition_key)
+        for kind in (DRIFT, SKEW):
+            if by_kind[kind] or is_measured(kind, anomalies) or (kind == DRIFT and compares):
+                of_split += report_comparisons(kind, split, anomalies, by_kind[kind], partition_key)
+        if blessed.get(stored) == _REFUSED and all(result.passed for result in of_split):
+            of_split.append(_build_unexplained(split, partition_key))
+        results += of_split
+    uncompared = [split for split, value in blessed.items() if value == _NO_BASELINE]
+    return results + [_build_uncompared(split, partition_key) for split in uncompared]
 
 
-def _find_anomalies(split_uri: str) -> Iterator[tuple[str | None, list[str], Severity]]:
-    """Yield feature (None: the whole dataset), TFDV's reasons, and severity."""
-    from tensorflow_metadata.proto.v0 import anomalies_pb2
-    from tfx.dsl.io import fileio
-
-    with fileio.open(os.path.join(split_uri, _FILE), "rb") as file:
-        anomalies = anomalies_pb2.Anomalies.FromString(file.read())
-    if anomalies.HasField("dataset_anomaly_info"):
-        yield None, _reasons(anomalies.dataset_anomaly_info), Severity.CRITICAL
-    for feature, info in sorted(anomalies.anomaly_info.items()):
-        warning = info.severity == anomalies_pb2.AnomalyInfo.WARNING
-        yield feature, _reasons(info), Severity.WARNING if warning else Severity.CRITICAL
+def _build_unexplained(split: str, partition_key: str | None) -> CheckResult:
+    """Fail closed: examples that were refused for a reason that we did not find are refused."""
+    message = f"The {split} examples were not blessed; no anomaly says why."
+    return build_check("tfdv", "validation", split, False, message, partition_key)
 
 
-def _reasons(info: Any) -> list[str]:
-    """Return TFDV's findings; it says some of them twice, and ends some with a full stop."""
-    said = [reason.description or reason.short_description for reason in info.reason]
-    said = said or [info.description or info.short_description or "TFDV does not say what is wrong"]
-    return list(dict.fromkeys(reason.strip().rstrip(".") for reason in said))
-
-
-def _build_result(
-    split: str,
-    feature: str | None,
-    reasons: list[str],
-    severity: Severity,
-    expected: str | None,
-    partition_key: str | None,
-) -> CheckResult:
-    subject = f"Feature {feature}" if feature else "The dataset"
-    shown = ". ".join(reasons[:_SHOWN])
-    wanted = f" The schema expects {expected}." if expected else " The schema does not know it."
-    return _result(
-        split,
-        feature,
-        severity,
-        Status.FAILED,
-        partition_key,
-        f"{subject} in the {split} examples: {shown}.{wanted if feature else ''}",
-        reasons,
-        expected,
-    )
-
-
-def _result(
-    split: str,
-    feature: str | None,
-    severity: Severity,
-    status: Status,
-    partition_key: str | None,
-    message: str,
-    observed: Any,
-    expected: Any,
-) -> CheckResult:
-    return CheckResult(
-        tool="tfdv",
-        dataset="examples",
-        partition_key=partition_key,
-        check=f"schema_{split}",
-        column=feature,
-        severity=severity,
-        status=status,
-        message=message,
-        observed=observed,
-        expected=expected,
-    )
+def _build_uncompared(split: str, partition_key: str | None) -> CheckResult:
+    message = f"There are no baseline statistics yet, so the {split} examples were compared with nothing."
+    return build_check("tfdv", f"{DRIFT}_{split}", None, True, message, partition_key)
 
 
 def _read_schema(artifacts: list[Any]) -> Any:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headrace.contracts.check_result import CheckResult, Severity, Status
+from headrace.contracts.check_result import CheckResult, Status
+from headrace.tfx_worker.checks import build_check
 from headrace.tfx_worker.evaluation_metrics import read_metrics
 from headrace.tfx_worker.evaluation_thresholds import Threshold, read_thresholds
 from headrace.tfx_worker.metadata_store import NodeExecution
@@ -28,37 +29,30 @@ def report_evaluation(
     metrics = read_metrics(evaluation.uri)
     thresholds = read_thresholds(str(execution.properties.get("eval_config", "{}")))
     results = [_check_threshold(threshold, metrics, partition_key) for threshold in thresholds]
-    results = [result for result in results if result is not None]
     if blessing is not None and blessing.get_int_custom_property(_BLESSED) != 1 and all(r.passed for r in results):
         results.append(_build_unexplained(evaluation.uri, partition_key))
     return results, metrics
 
 
-def _check_threshold(threshold: Threshold, metrics: Mapping[str, Any], partition_key: str | None) -> CheckResult | None:
-    """Hold one threshold against the overall metrics or its slice's; None where there is nothing to compare with.
+def _check_threshold(threshold: Threshold, metrics: Mapping[str, Any], partition_key: str | None) -> CheckResult:
+    """Hold one threshold against the overall metrics or its slice's.
 
     TFMA ignores a change threshold while there is no blessed baseline, and so do we.
     """
-    measured = _find_slice(metrics, threshold.slice, "metrics")
-    value = measured.get(threshold.metric)
+    value = _find_slice(metrics, threshold.slice, "metrics").get(threshold.metric)
     if value is None:
-        return _build_result(
-            threshold,
-            partition_key,
-            Status.ERROR,
-            None,
-            f"{threshold.label} could not be measured, so it cannot be held against its threshold.",
-        )
+        message = f"{threshold.label} could not be measured, so it cannot be held against its threshold."
+        return _build_result(threshold, partition_key, Status.ERROR, None, message)
     if not threshold.is_change:
-        passed = threshold.accepts(value)
         message = f"{threshold.label} {value:.3f} {threshold.describe_value(value)}."
-        return _build_result(threshold, partition_key, _status(passed), value, message)
+        return _build_result(threshold, partition_key, threshold.accepts(value), value, message)
     baseline = _find_slice(metrics, threshold.slice, "baseline").get(threshold.metric)
     if baseline is None:
-        return None
-    passed = threshold.accepts_change(value, baseline)
+        message = f"{threshold.label} {value:.3f} has no blessed baseline to be compared with."
+        return _build_result(threshold, partition_key, True, None, message)
     message = f"{threshold.label} {value:.3f} {threshold.describe_change(value, baseline)}."
-    return _build_result(threshold, partition_key, _status(passed), value, message)
+    change = threshold.measure_change(value, baseline)
+    return _build_result(threshold, partition_key, threshold.accepts_change(value, baseline), change, message)
 
 
 def _find_slice(metrics: Mapping[str, Any], wanted: Mapping[str, str], kind: str) -> Mapping[str, float]:
@@ -70,22 +64,17 @@ def _find_slice(metrics: Mapping[str, Any], wanted: Mapping[str, str], kind: str
     return {}
 
 
-def _status(passed: bool) -> Status:
-    return Status.PASSED if passed else Status.FAILED
-
-
 def _build_result(
-    threshold: Threshold, partition_key: str | None, status: Status, observed: Any, message: str
+    threshold: Threshold, partition_key: str | None, status: Status | bool, observed: Any, message: str
 ) -> CheckResult:
-    return CheckResult(
-        tool="tfma",
-        dataset="model",
-        partition_key=partition_key,
-        check=f"{threshold.metric}_{'change' if threshold.is_change else 'value'}",
-        column=threshold.slice_name or None,
-        severity=Severity.CRITICAL,
-        status=status,
-        message=message,
+    check = f"{threshold.metric}_{'change' if threshold.is_change else 'value'}"
+    return build_check(
+        "tfma",
+        check,
+        threshold.slice_name or None,
+        status,
+        message,
+        partition_key,
         observed=observed,
         expected=threshold.to_json(),
     )
@@ -94,16 +83,15 @@ def _build_result(
 def _build_unexplained(uri: str, partition_key: str | None) -> CheckResult:
     """Fail closed: a model that TFMA refused for a reason that we did not find is refused, in TFMA's own words."""
     said = _read_failures(uri) or ["TFMA did not bless the model; no threshold of its configuration says why"]
-    return CheckResult(
-        tool="tfma",
-        dataset="model",
-        partition_key=partition_key,
-        check="validation",
-        column=None,
-        severity=Severity.CRITICAL,
-        status=Status.FAILED,
-        message=f"{'; '.join(said)}.",
+    return build_check(
+        "tfma",
+        "validation",
+        None,
+        False,
+        f"{'; '.join(said)}.",
+        partition_key,
         observed=list(said),
+        expected="Every threshold of the EvalConfig is kept.",
     )
 
 

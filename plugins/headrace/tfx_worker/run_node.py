@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.contracts.node_run import OUTCOME_FILE, NodeOutcome, NodeRequest
+from headrace.contracts.statistics import STATISTICS_FILE, write_statistics
 from headrace.contracts.worker_exit import WorkerExit
 from headrace.tfx_worker.attempts import point_to_attempts
 from headrace.tfx_worker.code_digest import add_code_digest
@@ -18,10 +19,11 @@ from headrace.tfx_worker.environment import import_tfx
 from headrace.tfx_worker.errors import describe_failure
 from headrace.tfx_worker.metadata_store import NodeExecution, connect, find_execution
 from headrace.tfx_worker.outcome import build_outcome
+from headrace.tfx_worker.report_statistics import find_statistics, report_statistics
 
 
 def run_node(job_dir: Path) -> int:
-    """Run the node of ``request.json`` and write ``outcome.json`` beside it.
+    """Run the node of ``request.json`` and write ``outcome.json`` beside it, and what statistics it made.
 
     Whether it succeeded is what ML Metadata says, not what a call returned. A node that already succeeded in this run
     is not run again (unless the request says so); its outcome is reported once more from what it stored. One that
@@ -37,7 +39,8 @@ def run_node(job_dir: Path) -> int:
         ContractError: The request or what was compiled cannot be used; there is no outcome.
         WorkerStop: The compile is stale or TFX cannot be imported; there is no outcome.
     """
-    (job_dir / OUTCOME_FILE).unlink(missing_ok=True)
+    for left in (OUTCOME_FILE, STATISTICS_FILE):
+        (job_dir / left).unlink(missing_ok=True)
     request = NodeRequest.load(job_dir)
     pipelines_dir = Path(request.pipelines_dir).resolve()
     started = time.monotonic()
@@ -65,7 +68,9 @@ def run_node(job_dir: Path) -> int:
     seconds = time.monotonic() - started
     outcome = build_outcome(node, execution, error, seconds, partition_of(request))
     _print_end(outcome, execution)
-    outcome.write(job_dir)
+    if outcome.succeeded and (statistics := report_statistics(find_statistics(execution))):
+        write_statistics(job_dir, statistics)
+    outcome.write(job_dir)  # last: it says that all is written
     if outcome.state == "UNRESOLVED":
         return WorkerExit.INPUTS_UNRESOLVED
     return WorkerExit.OK if outcome.succeeded else WorkerExit.NODE_FAILED
@@ -126,7 +131,10 @@ def _print_end(outcome: NodeOutcome, execution: NodeExecution | None) -> None:
         for key, found in artifacts.items():
             for artifact in found:
                 print(f"[{outcome.node}] {kind} {key}: {artifact.uri}")
-    for check in outcome.checks:
+    failed = [check for check in outcome.checks if not check.passed]
+    for check in failed:
         print(f"[{outcome.node}] {check.status.value.upper()}: {check.message}")
+    if outcome.checks:
+        print(f"[{outcome.node}] {len(outcome.checks) - len(failed)} of {len(outcome.checks)} checks passed")
     why = f": {outcome.error}" if outcome.error else ""
     print(f"[{outcome.node}] {outcome.state} in {outcome.seconds:.1f} s{why}")

@@ -1,24 +1,38 @@
 """Says in plain words what a schema expects of a feature; TFX interpreter."""
 
+from collections.abc import Iterator
 from typing import Any
 
 _TYPES = {"BYTES": "text", "INT": "whole numbers", "FLOAT": "numbers"}
 _SHOWN = 12
 
 
-def describe_expectation(schema: Any, name: str | None) -> str | None:
+def index_features(schema: Any) -> dict[str, Any]:
+    """Return the features of TensorFlow Metadata's Schema by dotted path; sparse and weighted ones have no words: None.
+
+    Args:
+        schema: None where there was none.
+    """
+    if schema is None:
+        return {}
+    found = dict(_walk(schema.feature, ""))
+    composed = [feature.name for feature in (*schema.sparse_feature, *schema.weighted_feature)]
+    return {**dict.fromkeys(composed), **found}
+
+
+def _walk(features: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for feature in features:
+        yield f"{prefix}{feature.name}", feature
+        yield from _walk(feature.struct_domain.feature, f"{prefix}{feature.name}.")
+
+
+def describe_feature(schema: Any, feature: Any) -> str | None:
     """Describe what the schema expects, for example ``numbers from 0 to 200 in at least 90 % of rows``.
 
     Args:
-        schema: TensorFlow Metadata's Schema; None where there was none.
-        name: Of the feature.
-
-    Returns:
-        None where the schema does not have the feature.
+        schema: Of the feature.
+        feature: From :func:`index_features`; None where the schema says nothing of it.
     """
-    if schema is None or name is None:
-        return None
-    feature = next((feature for feature in schema.feature if feature.name == name), None)
     if feature is None:
         return None
     kind = schema.DESCRIPTOR.file.enum_types_by_name["FeatureType"].values_by_number[feature.type].name

@@ -1,0 +1,1 @@
+"""A pipeline that compares each month with the one before it."""
