@@ -1,0 +1,44 @@
+"""Snoozes that have run out; the notifier looks for them; orchestration interpreter."""
+
+from datetime import datetime
+
+from sqlalchemy import select
+
+from headrace.ledger.database import Ledger
+from headrace.ledger.incidents import Entry, load_cases, write_cases, write_timeline
+from headrace.ledger.schema import incident
+from headrace.quality.incidents import Change, IncidentState
+
+BATCH = 200
+
+
+def expire_snoozes(ledger: Ledger, now: datetime) -> list[int]:
+    """Open the incidents whose snooze has run out, and tell people: they still fail, or they would be resolved.
+
+    Nobody is told of a consequence: its cause is what people look at.
+
+    Returns:
+        Their ids.
+    """
+    run_out = (
+        select(incident.c.id)
+        .where(incident.c.state == IncidentState.SNOOZED.value, incident.c.snoozed_until <= now)
+        .order_by(incident.c.id)
+        .limit(BATCH)
+    )
+    with ledger.connect() as connection:
+        if connection.execute(run_out).first() is None:
+            return []
+    with ledger.begin() as connection:
+        ids: list[int] = list(connection.execute(run_out).scalars())
+        cases = list(load_cases(connection, incident_ids=ids).values())
+        entries = []
+        for case in cases:
+            until, case.state, case.snoozed_until = case.snoozed_until, IncidentState.OPEN, None
+            tell = case.caused_by is None
+            case.told = case.told or tell
+            detail = {"until": until.isoformat() if until else None}
+            entries.append(Entry(case, "snooze_ended", detail, change=Change.REOPENED, tell=tell))
+        write_cases(connection, cases)
+        write_timeline(connection, entries, now)
+    return ids
