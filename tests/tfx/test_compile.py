@@ -98,6 +98,7 @@ def test_a_wrong_pipeline_is_one_clear_message(warm: WarmWorker, tmp_path: Path,
         ("{", "not valid JSON"),
         ('{"argumants": {}}', "argumants"),
         ('{"arguments": {"colour": 1}}', "no argument colour"),
+        ('{"severity": {"drift": "error"}}', "the severity of drift is 'error': it may be info, warning, critical"),
     ],
 )
 def test_wrong_settings_are_one_clear_message(warm: WarmWorker, tmp_path: Path, settings: str, said: str) -> None:

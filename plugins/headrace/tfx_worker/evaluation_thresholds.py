@@ -78,12 +78,12 @@ class Threshold:
         return change / baseline if self.lower is None and self.upper is None and baseline else change
 
     def to_json(self) -> dict[str, Any]:
-        """Return the bounds under the names that Great Expectations gives them."""
+        """Return the bounds on the value, or on :meth:`measure_change`, as Great Expectations names them."""
         lower, upper = self.lower, self.upper
         if self.is_change and lower is None and upper is None:
             lower, upper = (self.relative, None) if self.higher_is_better else (None, self.relative)
         kept = {"min_value": lower, "max_value": upper, "relative": self.relative}
-        return {"change": self.is_change, **{name: value for name, value in kept.items() if value is not None}}
+        return {name: value for name, value in kept.items() if value is not None}
 
 
 def read_thresholds(eval_config: str) -> list[Threshold]:

@@ -28,16 +28,21 @@ def report_evaluation(
     """
     metrics = read_metrics(evaluation.uri)
     thresholds = read_thresholds(str(execution.properties.get("eval_config", "{}")))
-    results = [_check_threshold(threshold, metrics, partition_key) for threshold in thresholds]
+    results = [check_threshold(threshold, metrics, partition_key) for threshold in thresholds]
     if blessing is not None and blessing.get_int_custom_property(_BLESSED) != 1 and all(r.passed for r in results):
         results.append(_build_unexplained(evaluation.uri, partition_key))
     return results, metrics
 
 
-def _check_threshold(threshold: Threshold, metrics: Mapping[str, Any], partition_key: str | None) -> CheckResult:
+def check_threshold(threshold: Threshold, metrics: Mapping[str, Any], partition_key: str | None) -> CheckResult:
     """Hold one threshold against the overall metrics or its slice's.
 
-    TFMA ignores a change threshold while there is no blessed baseline, and so do we.
+    TFMA ignores a change threshold while there is no blessed baseline, and so do we: it passes, and says so.
+
+    Args:
+        threshold: From :func:`headrace.tfx_worker.evaluation_thresholds.read_thresholds`.
+        metrics: From :func:`headrace.tfx_worker.evaluation_metrics.read_metrics`.
+        partition_key: Of the run.
     """
     value = _find_slice(metrics, threshold.slice, "metrics").get(threshold.metric)
     if value is None:
