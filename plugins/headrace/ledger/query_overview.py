@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 from headrace.ledger.query_conditions import OPEN, build_conditions, stored_branches
 from headrace.ledger.query_distinct import select_distinct
 from headrace.ledger.query_incidents import count_states
-from headrace.ledger.schema import heartbeat, incident, notification, severity_number
+from headrace.ledger.schema import attempt, heartbeat, incident, notification, severity_number
 from headrace.ledger.views import COUNTED, IncidentFilter, Overview
 
 if TYPE_CHECKING:
@@ -60,6 +60,9 @@ def load_overview(ledger: "Ledger", *, dag_ids: Sequence[str] | None = None, now
             outbox_waiting=sum(outbox.get(state, 0) for state in _WAITING),
             outbox_oldest=oldest_waiting,
             outbox_dead=outbox.get("dead", 0),
+            last_recorded=connection.execute(
+                select(attempt.c.recorded_at).order_by(attempt.c.id.desc()).limit(1)
+            ).scalar(),
         )
 
 

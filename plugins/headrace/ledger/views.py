@@ -273,6 +273,7 @@ class Overview:
         outbox_waiting: Notifications that are not delivered yet.
         outbox_oldest: When the oldest of these was written.
         outbox_dead: Notifications that were given up.
+        last_recorded: When a check was last recorded; None: never.
     """
 
     counts: Mapping[str, int]
@@ -283,3 +284,4 @@ class Overview:
     outbox_waiting: int
     outbox_oldest: datetime | None
     outbox_dead: int
+    last_recorded: datetime | None = None

@@ -42,14 +42,14 @@ def draw_statistics(statistics: Mapping[str, Any], column: str | None) -> tuple[
     """Draw each feature of each split; the incident's own first, then those that moved most.
 
     Args:
-        statistics: An incident's: ``{"current": {split: {feature: …}}, "baseline": …}``, each feature as in
+        statistics: ``{"current": {"partition_key", "splits"}, "baseline": the same or None}``, splits as in
             :data:`headrace.contracts.statistics.Statistics`.
         column: The feature that the incident is about.
 
     Returns:
         At most :data:`MOST_FEATURES` features, and how many were left out.
     """
-    current, baseline = statistics.get("current") or {}, statistics.get("baseline") or {}
+    current, baseline = (((statistics.get(side) or {}).get("splits") or {}) for side in ("current", "baseline"))
     drawn = [
         _draw_feature(split, name, feature, (baseline.get(split) or {}).get(name), name == column)
         for split, features in current.items()

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,6 +20,7 @@ RESOLUTIONS = {
     "passed": "passed again",
     "released": "its rows were released",
     "waived": "waived",
+    "retired": "its check is made no more",
     "manual": "resolved by hand",
 }
 _STEPS = ((60, 1, "s"), (3600, 60, "min"), (86400, 3600, "h"), (14 * 86400, 86400, "d"), (730 * 86400, 7 * 86400, "w"))
@@ -146,15 +147,9 @@ def safe_link(address: str | None) -> str | None:
         return None
 
 
-def name_pieces(text: str) -> list[str]:
-    """Cut a dotted or underscored name where a line may break."""
-    pieces: list[str] = []
-    for character in text:
-        if pieces and pieces[-1][-1] not in "._/:":
-            pieces[-1] += character
-        else:
-            pieces.append(character)
-    return pieces
+def list_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the columns of rows, in the order in which they first occur; quarantined rows are looked into."""
+    return list(dict.fromkeys(str(name) for row in rows for name in (row["row"] if "row_id" in row else row)))
 
 
 def path_segment(text: str) -> str:

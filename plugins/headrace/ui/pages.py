@@ -1,13 +1,22 @@
-"""The inbox's pages (helper PAGES replaces this); api-server."""
-
-from html import escape
+"""The inbox's pages, as one router; api-server."""
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import RedirectResponse
+
+from headrace.ui import pages_airflow, pages_incidents, pages_quarantine
+from headrace.ui.pages_links import Links
+from headrace.ui.pages_render import render_error
+from headrace.ui.security import Reading
+
+__all__ = ["render_error", "router"]
 
 router = APIRouter(include_in_schema=False)
+router.include_router(pages_incidents.router)
+router.include_router(pages_quarantine.router)
+router.include_router(pages_airflow.router)
 
 
-def render_error(request: Request, code: int, message: str) -> HTMLResponse:
-    """Return the page that says what went wrong; it may need neither the ledger nor a user."""
-    return HTMLResponse(f"<!doctype html><title>{code}</title><p>{escape(message)}</p>", code)
+@router.get("/")
+def show_inbox(request: Request, access: Reading) -> RedirectResponse:
+    """Lead to the list."""
+    return RedirectResponse(Links(request).incidents())
