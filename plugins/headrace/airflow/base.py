@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 
 from headrace.airflow.errors import as_airflow_errors
+from headrace.airflow.ledger import record_in_ledger
 from headrace.contracts.check_result import CheckResult
 from headrace.contracts.files import write_json
 from headrace.exceptions import InvalidPartitionKeyError
@@ -66,8 +67,34 @@ class HeadraceOperator(BaseOperator):
     def task_folder(self, context: Context) -> Path:
         return make_task_folder(self.dag_id, context["run_id"], self.task_id)
 
-    def record_checks(self, context: Context, checks: Iterable[CheckResult]) -> None:
-        """Leave the results where the report, and later the ledger, finds them: before the task can fail by them."""
+    def record_checks(
+        self, context: Context, checks: Iterable[CheckResult], *, complete: bool = False
+    ) -> list[CheckResult]:
+        """Record the results, before the task can fail by them: in its folder for the report, and in the ledger.
+
+        Args:
+            context: The task's.
+            checks: What it found.
+            complete: They are all that it checks: a check that it no longer makes counts no more.
+
+        Returns:
+            The results as they were recorded: ``excused`` where a person waived the check on the partition. Judge
+            these.
+
+        Raises:
+            LedgerError: The ledger has none of them; the task must fail by this, whatever they say.
+        """
+        results = list(checks)
+        self.leave_checks(context, results)
+        if not results:
+            return results
+        recorded = record_in_ledger(context, load_settings(self.project_dir), results, complete=complete)
+        if recorded != results:
+            self.leave_checks(context, recorded)
+        return recorded
+
+    def leave_checks(self, context: Context, checks: Iterable[CheckResult]) -> None:
+        """Leave the results in the task's folder, where the report finds them."""
         write_json(
             self.task_folder(context) / CHECKS_FILE,
             {"partition_key": self.partition_key, "checks": [check.to_json() for check in checks]},

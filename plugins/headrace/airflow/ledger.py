@@ -1,20 +1,29 @@
 """The ledger as tasks, the api-server and the notifier open it: through Airflow's connections; orchestration."""
 
 import json
+import logging
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from airflow.sdk import Connection, Context
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from headrace.exceptions import ConfigurationError
+from headrace.contracts.check_result import CheckResult
+from headrace.contracts.files import ContractError
+from headrace.contracts.lineage import Lineage
+from headrace.exceptions import CheckFailedError, ConfigurationError
 from headrace.ledger.views import TaskTry
 from headrace.ledger_connection import ConnectionParts, build_postgres_url, build_sqlite_url
 from headrace.settings import Settings, load_settings
+
+log = logging.getLogger(__name__)
+SHOWN_BLOCKS = 5
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
     from headrace.ledger.database import Ledger
+    from headrace.ledger.views import VerdictRow
 
 
 def open_task_ledger() -> "Ledger":
@@ -63,6 +72,94 @@ def resolve_airflow_ledger_url(settings: Settings) -> "URL":
             extra=extra if isinstance(extra, dict) else {},
         )
     )
+
+
+def record_in_ledger(
+    context: Context, settings: Settings, results: Sequence[CheckResult], *, complete: bool = False
+) -> list[CheckResult]:
+    """Record what a task found, with the verdicts and incidents that follow from it; again for the same try: once.
+
+    Args:
+        context: The task's.
+        settings: Of the project that the task is of, whose lineage the ledger is told too.
+        results: Its check results.
+        complete: They are all that the task makes: a check that it no longer makes counts no more.
+
+    Returns:
+        The results as they were recorded: ``excused`` where a person waived the check on the partition.
+
+    Raises:
+        LedgerError: Nothing was recorded. The task must fail: nobody would know what it found.
+    """
+    from headrace.ledger.recording import record_results
+    from headrace.ledger.verdicts import apply_waivers
+
+    with open_task_ledger() as ledger:
+        tell_lineage(ledger, settings)
+        results = list(apply_waivers(ledger, results))
+        recorded = record_results(ledger, task_try(context), results, complete=complete)
+    opened = f", incidents opened: {', '.join(map(str, recorded.opened))}" if recorded.opened else ""
+    log.info("Recorded %d check results in the ledger%s", recorded.results, opened)
+    return results
+
+
+def refuse_blocked_partitions(
+    ledger: "Ledger",
+    datasets: Sequence[str],
+    partition_keys: Sequence[str],
+    what: str,
+    ignores: Callable[["VerdictRow"], bool] = lambda _: False,
+) -> None:
+    """Raise when a verdict on some datasets, or on anything that they are made from, blocks a partition.
+
+    Args:
+        ledger: Open.
+        datasets: Names; everything upstream of them counts too.
+        partition_keys: Which partitions would be used.
+        what: What would use them, for the message.
+        ignores: Says which verdicts do not count, for example one that is about to be decided anew.
+
+    Raises:
+        CheckFailedError: The message names each blocked partition, its checks, and what a person can do.
+    """
+    from headrace.ledger.verdicts import list_blocking
+
+    blocking = [row for row in list_blocking(ledger, datasets, partition_keys) if not ignores(row)]
+    if not blocking:
+        return
+    told = "; ".join(_describe_block(row) for row in blocking[:SHOWN_BLOCKS])
+    more = f"; and {len(blocking) - SHOWN_BLOCKS} more" if len(blocking) > SHOWN_BLOCKS else ""
+    first = blocking[0]
+    raise CheckFailedError(
+        f"{what} was refused: {told}{more}. Mend the data and land or build the partition again, or, where it is right "
+        f"all the same, waive the check or release its rows: in the inbox, or with 'headrace incidents list --dataset "
+        f"{first.dataset}'. Then clear this task.",
+        blocking=[{"dataset": row.dataset, "partition_key": row.partition_key} for row in blocking],
+    )
+
+
+def _describe_block(row: "VerdictRow") -> str:
+    """Say which check blocks which partition, worst cause first."""
+    where = f"{row.dataset} {row.partition_key}".strip()
+    said = [
+        f"{cause['check']} ({cause['message']})" if cause.get("check") else str(cause.get("message") or "a check")
+        for cause in row.causes
+    ]
+    return f"{where} is blocked by {said[0] if said else 'a verdict without a cause: nothing was checked'}" + (
+        f" and {len(said) - 1} more" if len(said) > 1 else ""
+    )
+
+
+def tell_lineage(ledger: "Ledger", settings: Settings) -> None:
+    """Tell the ledger which dataset is made from which; a project that was compiled without it goes on without."""
+    from headrace.ledger.lineage import sync_lineage
+
+    try:
+        lineage = Lineage.load(settings.lineage_file)
+    except ContractError as error:
+        log.warning("No lineage, so failures are not grouped by their cause: %s; run 'headrace compile'", error)
+        return
+    sync_lineage(ledger, lineage)
 
 
 def task_try(context: Context) -> TaskTry:

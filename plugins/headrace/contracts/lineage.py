@@ -26,7 +26,7 @@ class Dataset:
     """
 
     name: str
-    kind: str
+    kind: str = "other"
     relation: str | None = None
     owner: str | None = None
     tier: str | None = None
@@ -48,8 +48,8 @@ class Lineage:
 
     project: str
     fingerprint: str
-    datasets: tuple[Dataset, ...]
-    edges: tuple[tuple[str, str], ...]
+    datasets: tuple[Dataset, ...] = ()
+    edges: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(cls, project: str, datasets: Iterable[Dataset], edges: Iterable[tuple[str, str]]) -> "Lineage":
@@ -80,3 +80,13 @@ class Lineage:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ContractError(f"{file} is not a lineage: {error!r}") from error
+
+
+def name_examples(pipeline: str) -> str:
+    """Return the dataset of a pipeline's examples: what its data checks are filed under."""
+    return f"{pipeline}.examples"
+
+
+def name_model(pipeline: str) -> str:
+    """Return the dataset of a pipeline's model: what its evaluation is filed under."""
+    return f"{pipeline}.model"

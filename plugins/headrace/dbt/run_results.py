@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ from headrace.contracts.check_result import CheckResult, Severity, Status
 from headrace.dbt.manifest import DbtManifest, DbtNode
 from headrace.dbt.ownership import describe_dataset, describe_test
 from headrace.exceptions import DbtRunError
+from headrace.quality.incidents import SKIPPED
 
 _BUILT = ("model", "seed", "snapshot")
-_TESTS = ("test", "unit_test")
+TESTS = ("test", "unit_test")
 _ERRORS = ("error", "runtime error")
 _SEVERITIES = {
     **{severity.value: severity for severity in Severity},
@@ -120,10 +121,10 @@ def parse_run_results(document: Mapping[str, Any], manifest: DbtManifest, partit
 
     Returns:
         One check result a test that ran or was skipped, one a model that was built or failed, and the summary. A
-        skipped test was not evaluated, so it counts as a failure; its ``meta`` says ``skipped``.
+        skipped test was not evaluated, so it counts as a failure.
     """
     results = [(_find_node(manifest, each["unique_id"]), each) for each in document["results"]]
-    tests = [(node, each) for node, each in results if node.resource_type in _TESTS]
+    tests = [(node, each) for node, each in results if node.resource_type in TESTS]
     checks = tuple(_parse_test(node, each, manifest, partition_key) for node, each in tests)
     summary = DbtRunSummary(
         models_built=sum(node.resource_type in _BUILT and each["status"] == "success" for node, each in results),
@@ -181,27 +182,36 @@ def _parse_test(
     raw_status = str(result["status"])
     status = _STATUS.get(raw_status, Status.ERROR)
     warns = raw_status == "warn" or (raw_status != "fail" and node.severity == "warn")
-    meta = describe_test(manifest, node)
-    severity, remark = _decide_severity(meta.get("severity"), Severity.WARNING if warns else Severity.CRITICAL)
-    tested = manifest.nodes.get(node.tests or "")
-    dataset = tested.name if tested else node.name
+    about = describe_check(node, manifest, partition_key)
+    severity, remark = _decide_severity(about.meta.get("severity"), Severity.WARNING if warns else Severity.CRITICAL)
     failures = int(result.get("failures") or 0) if status is Status.FAILED else None
-    subject = f"{partition_key} {dataset}" if partition_key else dataset
-    is_unit_test = node.resource_type == "unit_test"
-    return CheckResult(
-        tool="dbt",
-        dataset=dataset,
-        partition_key=partition_key,
-        check=node.name if is_unit_test else node.test_name or node.name,
-        column=node.column,
+    subject = f"{partition_key} {about.dataset}" if partition_key else about.dataset
+    return replace(
+        about,
         severity=severity,
         status=status,
         message=f"{subject}: {_sentence(node, result, status)}{'' if status is Status.PASSED else remark}",
         observed=failures,
+        failed_rows=None if node.resource_type == "unit_test" else failures,
+    )
+
+
+def describe_check(node: DbtNode, manifest: DbtManifest, partition_key: str | None) -> CheckResult:
+    """Describe a test that was not run: what it is filed under and whose it is; failed, for nobody saw it pass."""
+    tested = manifest.nodes.get(node.tests or "")
+    dataset = tested.name if tested else node.name
+    return CheckResult(
+        tool="dbt",
+        dataset=dataset,
+        partition_key=partition_key,
+        check=node.name if node.resource_type == "unit_test" else node.test_name or node.name,
+        column=node.column,
+        severity=Severity.WARNING if node.severity == "warn" else Severity.CRITICAL,
+        status=Status.FAILED,
+        message=f"{f'{partition_key} {dataset}' if partition_key else dataset}: {node.name} was not run",
         expected=dict(node.test_arguments) or None,
-        failed_rows=None if is_unit_test else failures,
         check_id=node.unique_id,
-        meta={**meta, **({"skipped": True} if raw_status == "skipped" else {})},
+        meta=describe_test(manifest, node),
     )
 
 
@@ -254,7 +264,7 @@ def _sentence(node: DbtNode, result: Mapping[str, Any], status: Status) -> str:
         return f"{node.name} holds"
     if status is Status.ERROR:
         skipped = str(result["status"]) == "skipped"
-        why = "it was skipped, because something before it failed" if skipped else _one_line(result)
+        why = SKIPPED if skipped else _one_line(result)
         return f"{node.name} could not be evaluated: {why}"
     if node.resource_type == "unit_test":
         return f"unit test {node.name} fails: {_one_line(result)}"

@@ -4,15 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from headrace.contracts.lineage import Dataset, Lineage
+from headrace.contracts.lineage import Dataset, Lineage, name_examples, name_model
 from headrace.contracts.pipeline import CompiledPipeline
 from headrace.dbt.manifest import DbtManifest, DbtNode
 from headrace.dbt.ownership import describe_dataset
 from headrace.gx.suites import SuiteDocument
 
 DBT_KINDS = ("source", "model", "seed", "snapshot")
-EXAMPLES = "examples"
-MODEL = "model"
 _WORDS = ("owner", "tier", "runbook")
 
 
@@ -43,16 +41,6 @@ def build_lineage(
     for pipeline in pipelines:
         edges |= _add_pipeline(pipeline, manifest, names, datasets)
     return Lineage.of(project, datasets.values(), edges)
-
-
-def name_examples(pipeline: str) -> str:
-    """Return the dataset of a pipeline's examples: what its data checks are filed under."""
-    return f"{pipeline}.{EXAMPLES}"
-
-
-def name_model(pipeline: str) -> str:
-    """Return the dataset of a pipeline's model: what its evaluation is filed under."""
-    return f"{pipeline}.{MODEL}"
 
 
 def name_relation(relation: str) -> str:

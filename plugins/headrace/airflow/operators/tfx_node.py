@@ -1,17 +1,24 @@
 """Run one node of a compiled TFX pipeline in the TFX interpreter; orchestration interpreter."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from headrace.airflow.base import TFX_POOL, HeadraceOperator
-from headrace.contracts.files import ContractError
+from headrace.airflow.ledger import open_task_ledger, refuse_blocked_partitions, task_try, tell_lineage
+from headrace.contracts.check_result import CheckResult
+from headrace.contracts.files import ContractError, read_json, write_json
+from headrace.contracts.lineage import Lineage, name_examples, name_model
 from headrace.contracts.node_run import NodeOutcome, NodeRequest
+from headrace.contracts.pipeline import CompiledPipeline
+from headrace.contracts.statistics import load_statistics
 from headrace.contracts.worker_exit import WorkerExit
 from headrace.exceptions import (
+    CheckFailedError,
     ConfigurationError,
     ModelNotBlessedError,
     WorkerCrashedError,
@@ -20,8 +27,13 @@ from headrace.exceptions import (
 from headrace.jobs.environment import build_worker_environment
 from headrace.jobs.job import Job, JobExit
 from headrace.quality.verdict import decide_verdict, require_usable
-from headrace.settings import Settings
+from headrace.settings import Settings, load_settings
 
+if TYPE_CHECKING:
+    from headrace.ledger.views import VerdictRow
+
+PUSHER = "Pusher"
+ABOUT = ("owner", "runbook", "tier")
 WORKER_PREFIX = "headrace: "
 CANNOT_RUN: dict[int, str] = {
     WorkerExit.BAD_REQUEST: "bad request",
@@ -37,6 +49,9 @@ class TfxNodeOperator(HeadraceOperator):
     The process outlives a killed worker: the retry reconnects to it, or takes the result that it left meanwhile.
     A node that checks something (data anomalies, a model's evaluation) fails its task, without retries, when it
     refuses. Its log lines stream into the task's log.
+
+    A node is not run, and of an ExampleGen what follows is not, while a verdict on what the pipeline reads, or on what
+    that is made from, blocks a partition that it uses; nor is a model pushed whose own examples are blocked.
 
     Args:
         pipeline: Name of the pipeline.
@@ -67,21 +82,112 @@ class TfxNodeOperator(HeadraceOperator):
     def run_partition(self, settings: Settings, context: Context) -> dict[str, Any]:
         folder = self.task_folder(context)
         self._job = job = Job(folder)
+        try:
+            self._refuse_blocked(settings, self._load_window(context))
+        except CheckFailedError:
+            job.kill()  # of an earlier try, if it still runs
+            raise
         self._start_or_reconnect(job, settings, context)
         if self._killed:
             job.kill()
         end = job.follow(self._log_line)
         outcome = self._load_outcome(folder, end)
-        if outcome.checks:
-            self.record_checks(context, outcome.checks)
+        outcome = self._record(settings, context, outcome, folder)
         job.mark_collected()
-        return self._judge(outcome)
+        result = self._judge(outcome)
+        if outcome.partitions:
+            self._refuse_blocked(settings, outcome.partitions)
+        return result
 
     def on_kill(self) -> None:
         self._killed = True
         if self._job is not None:
             self.log.warning("Ending %s and everything it started", self.node)
             self._job.kill()
+
+    def _refuse_blocked(self, settings: Settings, partition_keys: Sequence[str]) -> None:
+        """Refuse when a partition that the node uses is blocked.
+
+        What the pipeline itself found counts only before a model is pushed: until then its checks may be on their way
+        to another verdict.
+        """
+        examples = name_examples(self.pipeline)
+        own = (examples, name_model(self.pipeline))
+
+        def is_undecided(verdict: "VerdictRow") -> bool:
+            is_this_run = verdict.dataset == examples and verdict.partition_key == self.partition_key
+            return verdict.dataset in own and not (is_this_run and self.node.startswith(PUSHER))
+
+        with open_task_ledger() as ledger:
+            tell_lineage(ledger, settings)
+            what = f"{self.node} of {self.pipeline}"
+            refuse_blocked_partitions(ledger, [examples], partition_keys, what, is_undecided)
+
+    def _load_window(self, context: Context) -> list[str]:
+        """Return the run's partition and those that its examples were made of, as soon as that is known."""
+        try:
+            window = read_json(self._window_file(context))["partitions"]
+        except ContractError:
+            window = []
+        return list(dict.fromkeys([self.partition_key, *window]))
+
+    def _window_file(self, context: Context) -> Path:
+        """Return the file in which a task group's ExampleGen says to its other nodes what it read."""
+        group = self.task_id.rpartition(".")[0] or self.pipeline
+        return load_settings().run_folder(self.dag_id, context["run_id"]) / f"{group}.partitions.json"
+
+    def _record(self, settings: Settings, context: Context, outcome: NodeOutcome, folder: Path) -> NodeOutcome:
+        """Record what a node found and made; return its outcome with the checks as they were recorded."""
+        if outcome.partitions:
+            write_json(self._window_file(context), {"partitions": list(outcome.partitions)})
+        if outcome.checks:
+            about = self._load_metadata(settings)
+            filed = [self._file_check(check, about) for check in outcome.checks]
+            checks = self.record_checks(context, filed, complete=True)
+            outcome = replace(outcome, checks=tuple(checks))
+        statistics = load_statistics(folder)
+        if not (statistics or outcome.partitions or outcome.pushed_to or outcome.blessed is not None):
+            return outcome
+        from headrace.ledger.recording import record_statistics, record_training
+
+        with open_task_ledger() as ledger:
+            if statistics:
+                examples = name_examples(self.pipeline)
+                record_statistics(ledger, task_try(context), examples, self.partition_key, statistics)
+            trained_on = dict.fromkeys(self._list_read(settings), outcome.partitions) if outcome.partitions else None
+            record_training(
+                ledger,
+                self.pipeline,
+                self.dag_id,
+                context["run_id"],
+                self.partition_key,
+                trained_on=trained_on,
+                blessed=outcome.blessed,
+                pushed_to=outcome.pushed_to,
+            )
+        return outcome
+
+    def _file_check(self, check: CheckResult, about: Mapping[str, Any]) -> CheckResult:
+        """Return a node's check under the pipeline's own dataset, with what the pipeline says of itself."""
+        own = f"{self.pipeline}."
+        dataset = check.dataset if check.dataset.startswith(own) else f"{own}{check.dataset}"
+        return replace(check, dataset=dataset, meta={**about, **check.meta})
+
+    def _load_metadata(self, settings: Settings) -> dict[str, Any]:
+        try:
+            metadata = CompiledPipeline.load(settings.compiled_pipeline_dir(self.pipeline)).metadata
+        except ContractError:
+            return {}  # the node could not have run without; a test's stand-in can
+        return {name: metadata[name] for name in ABOUT if name in metadata}
+
+    def _list_read(self, settings: Settings) -> list[str]:
+        """Return the pipeline's examples, and the datasets that these are made from."""
+        examples = name_examples(self.pipeline)
+        try:
+            edges = Lineage.load(settings.lineage_file).edges
+        except ContractError:
+            edges = ()
+        return [examples, *(upstream for upstream, downstream in edges if downstream == examples)]
 
     def _start_or_reconnect(self, job: Job, settings: Settings, context: Context) -> None:
         if job.is_running():

@@ -4,22 +4,21 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
 from headrace.airflow.base import CHECKS_FILE, WAREHOUSE_POOL, make_task_folder
 from headrace.airflow.errors import as_airflow_errors
-from headrace.contracts.files import replace_file, write_json
+from headrace.airflow.task_groups.dbt_clearing import build_again_when_cleared, wait_for_cleared_producer
+from headrace.airflow.task_groups.dbt_results import keep_run_results, record_node_results
+from headrace.airflow.task_groups.dbt_waivers import leave_out_waived_tests
 from headrace.exceptions import CheckFailedError, ConfigurationError
 from headrace.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from cosmos import DbtTaskGroup
-
-RUN_RESULTS_FILE = "run_results.json"
-NOT_YET_RUNNING = frozenset({None, "scheduled", "queued", "restarting", "up_for_retry", "up_for_reschedule"})
 
 
 def DbtTransform(  # noqa: N802 - reads as a building block in a DAG file
@@ -78,7 +77,7 @@ def DbtTransform(  # noqa: N802 - reads as a building block in a DAG file
         execution_config=ExecutionConfig(
             execution_mode=ExecutionMode.WATCHER,
             setup_operator_args={
-                "callback": keep_run_results,
+                "callback": partial(keep_run_results, project_dir=project_dir),
                 "pre_execute": partial(prepare_build, project_dir=project_dir),
                 "post_execute": require_results,
                 "pool": pool,
@@ -94,7 +93,8 @@ def DbtTransform(  # noqa: N802 - reads as a building block in a DAG file
         ),
         operator_args={
             "vars": {"partition_key": "{{ partition_key or '' }}", **(dbt_vars or {})},
-            "pre_execute": wait_for_cleared_producer,
+            "callback": partial(record_node_results, project_dir=project_dir),
+            "pre_execute": partial(prepare_node, project_dir=project_dir),
             "retries": retries,
             "retry_delay": timedelta(seconds=10),
             "emit_datasets": False,
@@ -111,9 +111,19 @@ def DbtTransform(  # noqa: N802 - reads as a building block in a DAG file
 
 def prepare_build(context: "Context", project_dir: str | Path | None = None) -> None:
     """Refuse a partition that no gate let through, and let a cleared task build again; called before the task runs."""
+    settings = load_settings(project_dir)
     with as_airflow_errors():
-        refuse_held_partition(load_settings(project_dir), str(context.get("partition_key") or ""))
-    build_again_when_cleared(context)
+        refuse_held_partition(settings, str(context.get("partition_key") or ""))
+        build_again_when_cleared(context)
+        leave_out_waived_tests(context, settings)
+
+
+def prepare_node(context: "Context", project_dir: str | Path | None = None) -> None:
+    """Put off a model's task that was cleared with the dbt process; called before the task runs."""
+    wait_for_cleared_producer(context)
+    if context["ti"].try_number > 1 and getattr(context["task"], "is_test_sensor", False):
+        with as_airflow_errors():  # it may run its model's tests by itself
+            leave_out_waived_tests(context, load_settings(project_dir))
 
 
 def refuse_held_partition(settings: Settings, partition_key: str) -> None:
@@ -145,70 +155,6 @@ def require_results(context: "Context", _result: Any = None) -> None:
     task_instance = context["ti"]
     if not (make_task_folder(task_instance.dag_id, context["run_id"], task_instance.task_id) / CHECKS_FILE).is_file():
         raise AirflowFailException("dbt ran and left no results: nothing was built, so nothing may go on.")
-
-
-class _FirstTry:
-    """A task instance that says it is in its first try, and is the real one in everything else."""
-
-    try_number = 1
-
-    def __init__(self, task_instance: Any) -> None:
-        self._task_instance = task_instance
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._task_instance, name)
-
-
-def build_again_when_cleared(context: "Context") -> None:
-    """Let a cleared dbt task really build again.
-
-    Cosmos skips its producer from the second try on, because a retry would run a second ``dbt build`` beside one that
-    its models' tasks already watch, and lets each model run alone. Here the producer has no retries: a second try is
-    somebody's clear, after which the tests of sources and unit tests, which have no task of their own, must run too.
-    """
-    task_instance = context["ti"]
-    folder = make_task_folder(task_instance.dag_id, context["run_id"], task_instance.task_id)
-    for name in (CHECKS_FILE, RUN_RESULTS_FILE):
-        (folder / name).unlink(missing_ok=True)
-    context["ti"] = cast("Any", _FirstTry(task_instance))
-
-
-def wait_for_cleared_producer(context: "Context") -> None:
-    """Put a model's task off while the dbt process that it watches is still to run again.
-
-    Called by Airflow before the task runs. When both were cleared, what the process reported the last time is still
-    there, and would be taken for its answer.
-    """
-    from airflow.sdk.exceptions import AirflowRescheduleException
-    from airflow.sdk.timezone import utcnow
-
-    task_instance, run_id = context["ti"], context["run_id"]
-    producer = getattr(context["task"], "producer_task_id", None)
-    if producer is None or task_instance.try_number == 1:
-        return
-    states = task_instance.get_task_states(dag_id=task_instance.dag_id, task_ids=[producer], run_ids=[run_id])
-    if (states.get(run_id) or {}).get(producer) in NOT_YET_RUNNING:
-        raise AirflowRescheduleException(utcnow() + timedelta(seconds=5))  # type: ignore[no-untyped-call]
-
-
-def keep_run_results(target_dir: str, *, context: "Context") -> None:
-    """Keep what dbt reports of a run, and its tests as check results; called by Cosmos before it judges the run.
-
-    A failed run ends here, with what failed in plain words.
-    """
-    if not (Path(target_dir) / "target" / RUN_RESULTS_FILE).is_file():
-        return  # dbt could not even parse the project: Cosmos raises what it said
-    from headrace.dbt.manifest import load_manifest
-    from headrace.dbt.run_results import load_run_results, require_success
-
-    task = context["ti"]
-    folder = make_task_folder(task.dag_id, context["run_id"], task.task_id)
-    target = Path(target_dir) / "target"
-    replace_file(folder / RUN_RESULTS_FILE, (target / RUN_RESULTS_FILE).read_bytes())
-    run = load_run_results(folder / RUN_RESULTS_FILE, load_manifest(target / "manifest.json"), context["partition_key"])
-    write_json(folder / CHECKS_FILE, {"checks": [check.to_json() for check in run.checks]})
-    with as_airflow_errors():
-        require_success(run)
 
 
 def _profile_names(profiles: Path) -> tuple[str, str]:

@@ -1,0 +1,116 @@
+"""What a run of dbt found, in the ledger and in its task's folder, before it can fail; orchestration interpreter."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from headrace.airflow.base import CHECKS_FILE, make_task_folder
+from headrace.airflow.errors import as_airflow_errors
+from headrace.airflow.ledger import record_in_ledger
+from headrace.airflow.task_groups.dbt_clearing import RUN_RESULTS_FILE, FirstTry
+from headrace.airflow.task_groups.dbt_waivers import load_left_out
+from headrace.contracts.files import replace_file, write_json
+from headrace.exceptions import ConfigurationError, HeadraceError
+from headrace.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from headrace.contracts.check_result import CheckResult
+    from headrace.dbt.run_results import DbtRun
+
+log = logging.getLogger(__name__)
+
+
+def keep_run_results(target_dir: str, *, context: "Context", project_dir: str | Path | None = None) -> None:
+    """Keep what dbt reports of a run, and record its tests; called by Cosmos before it judges the run.
+
+    A failed run ends here, with what failed in plain words.
+    """
+    if not (Path(target_dir) / "target" / RUN_RESULTS_FILE).is_file():
+        return  # dbt could not even parse the project: Cosmos raises what it said
+    from headrace.dbt.run_results import require_success
+
+    task = context["ti"]
+    folder = make_task_folder(task.dag_id, context["run_id"], task.task_id)
+    target = Path(target_dir) / "target"
+    replace_file(folder / RUN_RESULTS_FILE, (target / RUN_RESULTS_FILE).read_bytes())
+    settings = load_settings(project_dir)
+    with as_airflow_errors():
+        run = load_run(target, context, settings)
+        failing_builds = [check for check in run.builds if not check.passed]
+        write_json(folder / CHECKS_FILE, {"checks": [check.to_json() for check in (*run.checks, *failing_builds)]})
+        require_success(record_run(context, settings, run, complete=True))
+
+
+def record_node_results(target_dir: str, *, context: "Context", project_dir: str | Path | None = None) -> None:
+    """Record what a model's task found that ran dbt by itself; called by Cosmos before it judges the run."""
+    target = Path(target_dir) / "target"
+    if (target / RUN_RESULTS_FILE).is_file():
+        settings = load_settings(project_dir)
+        with as_airflow_errors():
+            record_run(context, settings, load_run(target, context, settings))
+
+
+def load_run(target: Path, context: "Context", settings: Settings) -> "DbtRun":
+    """Load what a run of dbt found: also its failing rows, and the waived tests that it left out."""
+    from headrace.dbt.manifest import load_manifest
+    from headrace.dbt.run_results import load_run_results
+    from headrace.dbt.waived_tests import describe_waived, is_of_run
+
+    manifest = load_manifest(target / "manifest.json")
+    run = load_run_results(target / RUN_RESULTS_FILE, manifest, context.get("partition_key"))
+    left_out = [
+        describe_waived(check)
+        for check in load_left_out(context)
+        if check.check_id not in run.ran and is_of_run(manifest, str(check.check_id), run.ran)
+    ]
+    return replace(run, checks=(*add_failing_rows(run, settings), *left_out))
+
+
+def record_run(context: "Context", settings: Settings, run: "DbtRun", *, complete: bool = False) -> "DbtRun":
+    """Record a run in the ledger; return it with the results as they were recorded.
+
+    Args:
+        context: Of the task.
+        settings: Of the project.
+        run: What dbt did.
+        complete: It had all that the task runs, not one model.
+
+    Raises:
+        LedgerError: Nothing was recorded.
+    """
+    task_instance = context["ti"]
+    if isinstance(task_instance, FirstTry):
+        context = cast("Context", {**context, "ti": task_instance.real})
+    recorded = record_in_ledger(context, settings, run.results, complete=complete)
+    return replace(run, builds=tuple(recorded[: len(run.builds)]), checks=tuple(recorded[len(run.builds) :]))
+
+
+def add_failing_rows(run: "DbtRun", settings: Settings) -> "tuple[CheckResult, ...]":
+    """Return the checks, the failed ones with some of their rows; where these cannot be had the log says why."""
+    import duckdb
+
+    from headrace.dbt.profiles import load_compiled_warehouse_path
+    from headrace.warehouse.samples import fetch_rows
+
+    if not run.failing:
+        return run.checks
+    try:
+        warehouse = load_compiled_warehouse_path(settings.dbt_profiles)
+    except ConfigurationError as error:
+        log.info("No failing rows of dbt's tests are shown: %s", error)
+        return run.checks
+    checks = []
+    for check in run.checks:
+        rows = run.failing.get(check.check_id or "")
+        query = f"select * from {rows.relation}" if rows and rows.relation else rows and rows.sql
+        if query:
+            try:
+                checks.append(replace(check, sample=tuple(fetch_rows(warehouse, query))))
+                continue
+            except (duckdb.Error, HeadraceError) as error:
+                log.warning("The failing rows of %s cannot be shown: %s", check.check_id, error)
+        checks.append(check)
+    return tuple(checks)
