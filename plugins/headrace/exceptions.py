@@ -9,6 +9,7 @@ HeadraceError
 ├── UnknownQuarantineError      the ledger holds no quarantine of that number
 ├── LandingError                a landed file is missing, malformed or lacks a column
 ├── PublishingError             a partition could not be written whole, for example for a full disk (retryable)
+├── QuarantineError             rows could not be set aside or put back, and none was moved (retryable)
 ├── WarehouseLockedError        another process holds the warehouse file (retryable)
 ├── LedgerError                 the ledger cannot be opened, read or written (retryable)
 │   └── LedgerVersionError      its tables are of a newer Headrace than this one
@@ -84,6 +85,12 @@ class LandingError(HeadraceError):
 
 class PublishingError(HeadraceError):
     """A partition could not be written whole; what was published before is untouched."""
+
+    retryable = True
+
+
+class QuarantineError(HeadraceError):
+    """Rows could not be set aside or put back; none was moved."""
 
     retryable = True
 

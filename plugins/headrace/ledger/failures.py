@@ -40,7 +40,9 @@ def describe_failure(error: Exception, place: str, doing: str, address: URL) -> 
             reason = reason.replace(secret, "***")
     first = hide_secrets(" ".join(reason.split()))[:500]
     if isinstance(error, exc.OperationalError) and "onnect" in first:
-        return f"{place} cannot be reached: {first}. Check that it runs, and the connection in [headrace] ledger_conn_id."
+        return (
+            f"{place} cannot be reached: {first}. Check that it runs, and the connection in [headrace] ledger_conn_id."
+        )
     if "lock timeout" in first or "LockNotAvailable" in type(getattr(error, "orig", None)).__name__:
         return f"{place} cannot be {_PAST[doing]}: another process has been writing to it for too long. Try again."
     return f"{place} cannot be {_PAST[doing]}: {first}"

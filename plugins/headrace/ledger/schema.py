@@ -81,7 +81,7 @@ dataset = Table(
     Column("runbook", Text),
     Column("description", Text),
     Column("docs", Text),  # dbt's unique_id, for the link to dbt docs
-    Column("project", Name, nullable=False),  # whose compile told us; a project replaces only its own
+    Column("project", Name, nullable=False),  # the first, by name, of those that told us of it
 )
 dataset_edge = Table(
     "dataset_edge",
@@ -96,6 +96,7 @@ lineage_source = Table(
     metadata,
     Column("project", Name, primary_key=True),
     Column("fingerprint", String(64), nullable=False),
+    Column("datasets", Json, nullable=False),  # what it said of each; `dataset` is what all say together
 )
 
 # A check, whatever number of times it ran. `digest` is of dataset, tool, check, column and check_id.
@@ -220,6 +221,7 @@ incident = Table(
     Column("reopened", Integer, nullable=False),  # times
     Column("flapping", Boolean, nullable=False),
     Column("passes_in_row", Integer, nullable=False),  # while flapping, towards the auto-resolution
+    Column("told", Boolean, nullable=False),  # people were told of this opening, so they are told of its end
     Index(None, "state", "severity_rank", "last_seen", "id"),
     Index(None, "dataset"),
     Index(None, "caused_by"),
@@ -288,6 +290,8 @@ quarantine = Table(
     Column("changed_at", UtcDateTime, nullable=False),
     Column("actor", Name),  # who released
     Column("actor_reason", Text),
+    Column("release_whole", Boolean, nullable=False),  # releasing: all of it, not only the rows marked so
+    UniqueConstraint("attempt_id", "check_id", "partition_key"),
     Index(None, "dataset", "partition_key"),
     Index(None, "check_id", "partition_key"),
     Index(None, "state", "id"),

@@ -7,7 +7,7 @@ from enum import Enum
 from headrace.contracts.check_result import CheckResult, Severity, Status
 from headrace.exceptions import CheckFailedError, NoResultsError
 
-_SEVERITY_RANK = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
+SEVERITY_RANK = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
 class Decision(str, Enum):
@@ -24,8 +24,8 @@ class Verdict:
 
     Attributes:
         decision: Pass, go on with a warning, or block.
-        causes: The results that did not pass, worst first. Failures of severity ``info`` are among them
-            although they do not change the decision.
+        causes: The results that did not pass, worst first. Failures of severity ``info`` and excused ones are among
+            them although they do not change the decision.
         checked: How many results there were; 0 always blocks.
     """
 
@@ -50,7 +50,8 @@ def decide_verdict(results: Sequence[CheckResult]) -> Verdict:
     """Decide whether a dataset partition may be used downstream.
 
     A failed critical check blocks. A check that could not be evaluated blocks whatever its severity, because
-    nobody knows what it would have said. A failed warning is reported and the chain goes on.
+    nobody knows what it would have said. A failed warning is reported and the chain goes on; so is a failure of any
+    severity whose rows were all set aside. A failure that a person excused does not count.
 
     Args:
         results: Check results of one partition; an empty sequence fails closed.
@@ -61,7 +62,7 @@ def decide_verdict(results: Sequence[CheckResult]) -> Verdict:
     causes = tuple(sorted((result for result in results if not result.passed), key=_badness))
     if not results or any(_blocks(cause) for cause in causes):
         decision = Decision.BLOCK
-    elif any(cause.severity is Severity.WARNING for cause in causes):
+    elif any(_warns(cause) for cause in causes):
         decision = Decision.WARN
     else:
         decision = Decision.PASS
@@ -87,18 +88,37 @@ def require_usable(verdict: Verdict, what: str) -> None:
         )
 
 
+def is_contained(result: CheckResult) -> bool:
+    """Tell whether every failing row was set aside, so that none goes on."""
+    failed = result.failed_rows or 0
+    return result.status is Status.FAILED and 0 < failed <= result.quarantined_rows
+
+
 def _blocks(cause: CheckResult) -> bool:
-    return cause.severity is Severity.CRITICAL or cause.status is Status.ERROR
+    if cause.excused is not None:
+        return False
+    return cause.status is Status.ERROR or (cause.severity is Severity.CRITICAL and not is_contained(cause))
 
 
-def _badness(cause: CheckResult) -> tuple[bool, int, bool, int]:
+def _warns(cause: CheckResult) -> bool:
+    return cause.excused is None and cause.severity is not Severity.INFO
+
+
+def _badness(cause: CheckResult) -> tuple[bool, bool, int, bool, int]:
     return (
         not _blocks(cause),
-        _SEVERITY_RANK[cause.severity],
+        cause.excused is not None,
+        SEVERITY_RANK[cause.severity],
         cause.status is not Status.ERROR,
         -(cause.failed_rows or 0),
     )
 
 
 def _label(cause: CheckResult) -> str:
-    return f"{cause.severity.value} (could not be evaluated)" if cause.status is Status.ERROR else cause.severity.value
+    if cause.excused is not None:
+        return f"{cause.severity.value} ({cause.excused})"
+    if cause.status is Status.ERROR:
+        return f"{cause.severity.value} (could not be evaluated)"
+    if is_contained(cause):
+        return f"{cause.severity.value} (its rows were set aside)"
+    return cause.severity.value

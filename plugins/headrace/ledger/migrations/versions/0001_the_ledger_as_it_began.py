@@ -97,6 +97,7 @@ def upgrade() -> None:
         "lineage_source",
         sa.Column("project", NAME, nullable=False),
         sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("datasets", JSON, nullable=False),
         sa.PrimaryKeyConstraint("project", name="pk_lineage_source"),
     )
     op.create_table(
@@ -166,9 +167,13 @@ def upgrade() -> None:
         sa.Column("changed_at", TIME, nullable=False),
         sa.Column("actor", NAME, nullable=True),
         sa.Column("actor_reason", sa.Text(), nullable=True),
+        sa.Column("release_whole", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["attempt_id"], ["attempt.id"], name="fk_quarantine_attempt_id"),
         sa.ForeignKeyConstraint(["check_id"], ["check_definition.id"], name="fk_quarantine_check_id"),
         sa.PrimaryKeyConstraint("id", name="pk_quarantine"),
+        sa.UniqueConstraint(
+            "attempt_id", "check_id", "partition_key", name="uq_quarantine_attempt_id_check_id_partition_key"
+        ),
     )
     op.create_index("ix_quarantine_check_id_partition_key", "quarantine", ["check_id", "partition_key"], unique=False)
     op.create_index("ix_quarantine_dataset_partition_key", "quarantine", ["dataset", "partition_key"], unique=False)
@@ -262,6 +267,7 @@ def upgrade() -> None:
         sa.Column("reopened", sa.Integer(), nullable=False),
         sa.Column("flapping", sa.Boolean(), nullable=False),
         sa.Column("passes_in_row", sa.Integer(), nullable=False),
+        sa.Column("told", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["caused_by"], ["incident.id"], name="fk_incident_caused_by"),
         sa.ForeignKeyConstraint(["check_id"], ["check_definition.id"], name="fk_incident_check_id"),
         sa.ForeignKeyConstraint(["last_result_id"], ["check_result.id"], name="fk_incident_last_result_id"),

@@ -1,0 +1,192 @@
+"""Which incident is a consequence of which, by lineage and partition; orchestration interpreter."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from headrace.contracts.check_result import Severity
+from headrace.ledger.incidents import Case, Entry, load_cases, write_cases
+from headrace.ledger.lineage import LineageGraph, load_downstream_names, load_upstream
+from headrace.ledger.schema import incident, incident_partition
+from headrace.ledger.statements import chunk
+from headrace.quality.incidents import (
+    IncidentState,
+    PartitionState,
+    decide_failure,
+    decide_grouping,
+    match_partitions,
+    says_skipped,
+)
+from headrace.quality.verdict import SEVERITY_RANK
+
+
+@dataclass
+class Candidate:
+    """An unresolved incident that may be the cause of others."""
+
+    id: int
+    dataset: str
+    severity: Severity
+    skipped: bool = False
+    partitions: set[str] = field(default_factory=set)
+
+    def covers(self, partition_key: str) -> bool:
+        return any(match_partitions(partition_key, mine) for mine in self.partitions)
+
+
+def choose_cause(candidates: Iterable[Candidate], graph: LineageGraph) -> int | None:
+    """Choose the most upstream of some incidents; of several, the oldest."""
+    among = list(candidates)
+    datasets = {candidate.dataset for candidate in among}
+    tops = [candidate for candidate in among if not graph.list_upstream(candidate.dataset) & datasets]
+    return min((candidate.id for candidate in tops), default=None)
+
+
+def find_causes(
+    case: Case, partitions: Iterable[str], candidates: Iterable[Candidate], graph: LineageGraph
+) -> dict[str, int | None]:
+    """Find the cause of an incident on each of its partitions.
+
+    Args:
+        case: The incident.
+        partitions: Its partitions that fail.
+        candidates: Unresolved incidents, with the partitions that fail in them.
+        graph: Everything upstream of the datasets of all of them.
+
+    A check that was skipped because something before it failed has its cause in its own dataset too.
+    """
+    upstream = graph.list_upstream(case.dataset)
+    beside = {case.dataset} if says_skipped(case.title) else set()
+    able = [each for each in candidates if each.dataset in upstream or (each.dataset in beside and not each.skipped)]
+    return {key: choose_cause([each for each in able if each.covers(key)], graph) for key in partitions}
+
+
+def load_downstream_cases(connection: Connection, failing: Mapping[str, Collection[str]]) -> dict[int, Case]:
+    """Load the unresolved incidents downstream of datasets that begin to fail on some partitions.
+
+    Args:
+        connection: A transaction.
+        failing: Dataset to partition keys.
+    """
+    names = load_downstream_names(connection, list(failing))
+    keys = {key for some in failing.values() for key in some}
+    found: set[int] = set()
+    for some in chunk(sorted(names)):
+        query = (
+            select(incident_partition.c.incident_id)
+            .join(incident, incident.c.id == incident_partition.c.incident_id)
+            .where(incident.c.dataset.in_(some), incident.c.state != IncidentState.RESOLVED.value)
+            .where(incident_partition.c.state == PartitionState.FAILING.value)
+        )
+        if "" not in keys:
+            query = query.where(incident_partition.c.partition_key.in_(sorted({*keys, ""})))
+        found |= set(connection.execute(query).scalars())
+    return load_cases(connection, incident_ids=found) if found else {}
+
+
+def load_candidates(connection: Connection, cases: Collection[Case]) -> tuple[list[Candidate], LineageGraph]:
+    """Load the unresolved incidents upstream of some, with the partitions that fail in them, and the graph above."""
+    datasets = {case.dataset for case in cases}
+    graph = load_upstream(connection, datasets)
+    names = {name for dataset in datasets for name in graph.list_upstream(dataset)}
+    names |= {case.dataset for case in cases if says_skipped(case.title)}
+    keys = {key for case in cases for key in case.unsettled}
+    found: dict[int, Candidate] = {}
+    columns = (
+        incident.c.id,
+        incident.c.dataset,
+        incident.c.severity,
+        incident.c.title,
+        incident_partition.c.partition_key,
+    )
+    for some in chunk(sorted(names)):
+        query = (
+            select(*columns)
+            .join(incident, incident.c.id == incident_partition.c.incident_id)
+            .where(incident.c.dataset.in_(some), incident.c.state != IncidentState.RESOLVED.value)
+            .where(incident_partition.c.state == PartitionState.FAILING.value)
+        )
+        if "" not in keys:
+            query = query.where(incident_partition.c.partition_key.in_(sorted({*keys, ""})))
+        for row in connection.execute(query):
+            candidate = Candidate(int(row.id), str(row.dataset), Severity(row.severity), says_skipped(row.title))
+            candidate = found.setdefault(candidate.id, candidate)
+            candidate.partitions.add(str(row.partition_key))
+    return list(found.values()), graph
+
+
+def group_incidents(connection: Connection, failing: Sequence[Case], now: datetime) -> list[Entry]:
+    """Find the causes of incidents that fail, and make consequences of those that fail downstream of them.
+
+    An incident that became a consequence says so in its timeline only. A cause weighs no less than what comes of it:
+    it is escalated where one is worse. Everything is written.
+
+    Args:
+        connection: A write transaction; the incidents are written already.
+        failing: Incidents that were just recorded as failing.
+        now: The time.
+
+    Returns:
+        What is to go into the timelines.
+    """
+    own = {case.id: case for case in failing if case.state is not IncidentState.RESOLVED}
+    if not own:
+        return []
+    beginning: dict[str, set[str]] = {}
+    for case in own.values():
+        beginning.setdefault(case.dataset, set()).update(case.list_keys(PartitionState.FAILING))
+    others = load_downstream_cases(connection, {name: keys for name, keys in beginning.items() if keys})
+    cases = {**others, **own}
+    candidates, graph = load_candidates(connection, list(cases.values()))
+    entries: list[Entry] = []
+    for case in cases.values():
+        entries += _group(case, candidates, graph, own=case.id in own)
+    entries += _escalate_causes(connection, cases, candidates, now)
+    changed = [case for case in cases.values() if case.touched or any(entry.case is case for entry in entries)]
+    write_cases(connection, changed)
+    return entries
+
+
+def _group(case: Case, candidates: Sequence[Candidate], graph: LineageGraph, *, own: bool) -> list[Entry]:
+    causes = find_causes(case, case.list_keys(PartitionState.FAILING) or case.unsettled, candidates, graph)
+    for key, found in causes.items():
+        if found != case.lines[key].caused_by and (own or found is not None):
+            case.lines[key].caused_by = found
+            case.touched.add(key)
+    cause = None
+    if causes and None not in causes.values():
+        cause = choose_cause([each for each in candidates if each.id in causes.values()], graph)
+    if cause == case.caused_by or (cause is None and not own):  # another's result does not make it an alert again
+        return []
+    before, case.caused_by = case.caused_by, cause
+    step = decide_grouping(replace(case.standing, consequence=before is not None), cause is not None)
+    case.told = case.told or step.tell
+    kind = "grouped" if cause is not None else "promoted"
+    return [Entry(case, kind, {"before": before, "after": cause}, change=step.change, tell=step.tell)]
+
+
+def _escalate_causes(
+    connection: Connection, cases: dict[int, Case], candidates: Sequence[Candidate], now: datetime
+) -> list[Entry]:
+    worst: dict[int, Case] = {}
+    for case in cases.values():
+        cause = case.caused_by
+        if cause is not None and (cause not in worst or _rank(case) < _rank(worst[cause])):
+            worst[cause] = case
+    weak = {each.id for each in candidates if each.id in worst and SEVERITY_RANK[each.severity] > _rank(worst[each.id])}
+    cases |= load_cases(connection, incident_ids=weak - cases.keys())
+    entries = []
+    for cause in sorted(weak):
+        case, before = cases[cause], cases[cause].severity
+        step = decide_failure(case.standing, worst[cause].severity, new=False)
+        case.take(step, now)
+        if step.change is not None:
+            detail = {"before": before.value, "after": case.severity.value, "because": worst[cause].id}
+            entries.append(Entry(case, step.change.value, detail, change=step.change, tell=step.tell))
+    return entries
+
+
+def _rank(case: Case) -> int:
+    return SEVERITY_RANK[case.severity]

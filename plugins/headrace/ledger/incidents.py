@@ -1,0 +1,293 @@
+"""Incidents as they are read, changed and written within one transaction; orchestration interpreter."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import delete as sql_delete
+
+from headrace.contracts.check_result import Severity
+from headrace.contracts.json_safe import make_json_safe
+from headrace.ledger.outbox import enqueue_all
+from headrace.ledger.schema import (
+    attempt,
+    check,
+    check_result,
+    incident,
+    incident_event,
+    incident_partition,
+    severity_number,
+)
+from headrace.ledger.statements import chunk, upsert
+from headrace.quality.incidents import Change, IncidentState, PartitionState, Standing, Step
+
+HEADRACE = "headrace"
+"""The actor of what no person did."""
+
+
+@dataclass
+class Line:
+    """One partition of an incident."""
+
+    state: PartitionState
+    failures: int
+    first_seen: datetime
+    last_seen: datetime
+    result_id: int | None
+    caused_by: int | None = None
+
+
+@dataclass
+class Case:
+    """An incident with its partitions: those that are unsettled, and those that were asked for."""
+
+    check_id: int
+    dataset: str
+    tool: str
+    dag_id: str
+    search: str
+    state: IncidentState
+    severity: Severity
+    title: str
+    opened_at: datetime
+    first_seen: datetime
+    last_seen: datetime
+    owner: str | None = None
+    tier: str | None = None
+    runbook: str | None = None
+    assignee: str | None = None
+    caused_by: int | None = None
+    occurrences: int = 0
+    last_result_id: int | None = None
+    snoozed_until: datetime | None = None
+    resolved_at: datetime | None = None
+    resolution: str | None = None
+    resolved_by: str | None = None
+    resolve_reason: str | None = None
+    reopened: int = 0
+    flapping: bool = False
+    passes_in_row: int = 0
+    told: bool = False
+    id: int = 0
+    lines: dict[str, Line] = field(default_factory=dict)
+    touched: set[str] = field(default_factory=set)
+
+    @property
+    def standing(self) -> Standing:
+        return Standing(
+            self.state, self.severity, self.flapping, self.passes_in_row, self.caused_by is not None, self.told
+        )
+
+    @property
+    def unsettled(self) -> list[str]:
+        return sorted(key for key, line in self.lines.items() if line.state.unsettled)
+
+    def list_keys(self, state: PartitionState) -> list[str]:
+        return sorted(key for key, line in self.lines.items() if line.state is state)
+
+    def take(self, step: Step, now: datetime, *, actor: str = HEADRACE, reason: str | None = None) -> None:
+        """Become what a decision says."""
+        after = step.after
+        if after.state is not IncidentState.SNOOZED:
+            self.snoozed_until = None
+        self.state, self.severity = after.state, after.severity
+        self.flapping, self.passes_in_row = after.flapping, after.passes_in_row
+        if step.change is Change.RESOLVED:
+            self.resolved_at, self.resolved_by, self.resolve_reason = now, actor, reason
+            self.resolution = step.resolution.value if step.resolution else None
+        elif step.change in (Change.OPENED, Change.REOPENED):
+            self.resolved_at = self.resolution = self.resolved_by = self.resolve_reason = None
+            if step.change is Change.REOPENED and self.standing.state is IncidentState.OPEN:
+                self.opened_at = max(self.opened_at, now)
+
+
+@dataclass
+class Entry:
+    """A line of the timeline that is to be written, and whether people are told."""
+
+    case: Case
+    kind: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    partition_key: str | None = None
+    actor: str = HEADRACE
+    change: Change | None = None
+    tell: bool = False
+
+
+_ROW = [each.name for each in fields(Case) if each.name not in ("id", "lines", "touched")]
+
+
+def load_cases(
+    connection: Connection,
+    *,
+    check_ids: Collection[int] = (),
+    incident_ids: Collection[int] = (),
+    partition_keys: Collection[str] = (),
+) -> dict[int, Case]:
+    """Load incidents by their checks or their ids, each with its unsettled partitions and those asked for.
+
+    Returns:
+        Incidents by id.
+    """
+    cases: dict[int, Case] = {}
+    for column, wanted in ((incident.c.check_id, check_ids), (incident.c.id, incident_ids)):
+        for some in chunk(sorted(wanted)):
+            for row in connection.execute(select(incident).where(column.in_(some))):
+                cases[int(row.id)] = _build_case(row)
+    c = incident_partition.c
+    unsettled = [state.value for state in PartitionState if state.unsettled]
+    for some in chunk(sorted(cases)):
+        asked = c.state.in_(unsettled)
+        if partition_keys:
+            asked |= c.partition_key.in_(sorted(partition_keys))
+        for row in connection.execute(select(incident_partition).where(c.incident_id.in_(some), asked)):
+            cases[int(row.incident_id)].lines[str(row.partition_key)] = Line(
+                PartitionState(row.state), row.failures, row.first_seen, row.last_seen, row.result_id, row.caused_by
+            )
+    return cases
+
+
+def _build_case(row: Row[Any]) -> Case:
+    values = {name: getattr(row, name) for name in _ROW}
+    values |= {"state": IncidentState(row.state), "severity": Severity(row.severity)}
+    return Case(**values, id=row.id)
+
+
+def write_cases(connection: Connection, cases: Sequence[Case]) -> None:
+    """Write incidents, new ones with an id from here on, and the partitions of them that were touched."""
+    new = [case for case in cases if not case.id]
+    if new:
+        statement = insert(incident).returning(incident.c.id, sort_by_parameter_order=True)
+        ids = connection.execute(statement, [_build_row(case) for case in new]).scalars().all()
+        for case, incident_id in zip(new, ids, strict=True):
+            case.id = int(incident_id)
+    known = [case for case in cases if case not in new]
+    if known:
+        rows = [{f"new_{name}": value for name, value in _build_row(case).items()} | {"of": case.id} for case in known]
+        values = {name.removeprefix("new_"): bindparam(name) for name in rows[0] if name != "of"}
+        connection.execute(update(incident).where(incident.c.id == bindparam("of")).values(values), rows)
+    _write_lines(connection, cases)
+
+
+def _write_lines(connection: Connection, cases: Sequence[Case]) -> None:
+    written = [
+        {
+            "incident_id": case.id,
+            "partition_key": key,
+            "state": line.state.value,
+            "failures": line.failures,
+            "first_seen": line.first_seen,
+            "last_seen": line.last_seen,
+            "result_id": line.result_id,
+            "caused_by": line.caused_by,
+        }
+        for case in cases
+        for key in sorted(case.touched)
+        if (line := case.lines.get(key)) is not None
+    ]
+    gone = [{"of": case.id, "on": key} for case in cases for key in sorted(case.touched) if key not in case.lines]
+    if written:
+        statement = upsert(connection, incident_partition)
+        identity = ["incident_id", "partition_key"]
+        changing = {name: statement.excluded[name] for name in written[0] if name not in identity}
+        connection.execute(statement.on_conflict_do_update(index_elements=identity, set_=changing), written)
+    if gone:
+        c = incident_partition.c
+        connection.execute(
+            sql_delete(incident_partition).where(c.incident_id == bindparam("of"), c.partition_key == bindparam("on")),
+            gone,
+        )
+    for case in cases:
+        case.touched.clear()
+
+
+def _build_row(case: Case) -> dict[str, Any]:
+    row = {name: getattr(case, name) for name in _ROW}
+    return row | {
+        "state": case.state.value,
+        "severity": case.severity.value,
+        "severity_rank": severity_number[case.severity.value],
+        "failing_partitions": len(case.unsettled),
+    }
+
+
+def write_timeline(connection: Connection, entries: Sequence[Entry], now: datetime) -> None:
+    """Write lines of timelines, in order, and put what people are told in the outbox."""
+    if not entries:
+        return
+    rows = [
+        {
+            "incident_id": entry.case.id,
+            "at": now,
+            "kind": entry.kind,
+            "actor": entry.actor,
+            "partition_key": entry.partition_key,
+            "detail": make_json_safe(dict(entry.detail)),
+        }
+        for entry in entries
+    ]
+    statement = insert(incident_event).returning(incident_event.c.id, sort_by_parameter_order=True)
+    ids = [int(event_id) for event_id in connection.execute(statement, rows).scalars()]
+    told = [(entry, event_id) for entry, event_id in zip(entries, ids, strict=True) if entry.tell and entry.change]
+    if told:
+        sources = _load_sources(connection, [entry.case for entry, _ in told])
+        outgoing: list[tuple[int, int, Change | str, Mapping[str, Any]]] = []
+        for entry, event_id in told:
+            assert entry.change is not None
+            payload = build_payload(entry.case, entry, sources.get(entry.case.check_id, {}), now)
+            outgoing.append((entry.case.id, event_id, entry.change, payload))
+        enqueue_all(connection, outgoing, now=now)
+
+
+def build_payload(case: Case, entry: Entry, source: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Build what a notification says: the incident as it stood when it changed.
+
+    Returns:
+        ``incident_id``, ``change``, ``at``, ``title``, ``severity``, ``state``, ``dataset``, ``check``, ``tool``,
+        ``column``, ``owner``, ``tier``, ``runbook``, ``assignee``, ``partition_keys`` (unsettled ones, at most 20),
+        ``failing_partitions``, ``occurrences``, ``reopened``, ``flapping``, ``opened_at``, ``resolution``,
+        ``resolved_by``, ``reason``, ``actor``, and the newest failure's ``dag_id``, ``run_id``, ``task_id``,
+        ``map_index`` and ``try_number``; times ISO 8601. None where unknown.
+    """
+    names = ("check", "tool", "column", "dag_id", "run_id", "task_id", "map_index", "try_number")
+    return {
+        "incident_id": case.id,
+        "change": entry.change.value if entry.change else None,
+        "at": now.isoformat(),
+        "title": case.title,
+        "severity": case.severity.value,
+        "state": case.state.value,
+        "dataset": case.dataset,
+        "owner": case.owner,
+        "tier": case.tier,
+        "runbook": case.runbook,
+        "assignee": case.assignee,
+        "partition_keys": case.unsettled[:20],
+        "failing_partitions": len(case.unsettled),
+        "occurrences": case.occurrences,
+        "reopened": case.reopened,
+        "flapping": case.flapping,
+        "opened_at": case.opened_at.isoformat(),
+        "resolution": case.resolution,
+        "resolved_by": case.resolved_by,
+        "reason": case.resolve_reason,
+        "actor": entry.actor,
+        **{name: source.get(name) for name in names},
+    }
+
+
+def _load_sources(connection: Connection, cases: Sequence[Case]) -> dict[int, dict[str, Any]]:
+    """Return each incident's check and the task of its newest failure, by check id."""
+    a = attempt.c
+    columns = (a.dag_id, a.run_id, a.task_id, a.map_index, a.try_number)
+    query = select(check.c.id, check.c.name.label("check"), check.c.tool, check.c.column, *columns)
+    query = query.join(incident, incident.c.check_id == check.c.id)
+    query = query.outerjoin(check_result, check_result.c.id == incident.c.last_result_id)
+    query = query.outerjoin(attempt, a.id == check_result.c.attempt_id)
+    sources: dict[int, dict[str, Any]] = {}
+    for some in chunk(sorted({case.check_id for case in cases})):
+        for row in connection.execute(query.where(check.c.id.in_(some))).mappings():
+            sources[int(row["id"])] = dict(row)
+    return sources

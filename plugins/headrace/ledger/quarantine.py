@@ -1,0 +1,248 @@
+"""What gates set aside and what people let go again, as the ledger knows it; orchestration interpreter.
+
+The rows themselves lie in the warehouse: a gate moves them, and tells the ledger in the transaction of its results.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select, update
+
+from headrace.contracts.check_result import CheckResult
+from headrace.contracts.json_safe import make_json_safe, make_name_safe, make_text_safe
+from headrace.ledger.database import Ledger
+from headrace.ledger.incidents import Entry, load_cases, write_timeline
+from headrace.ledger.results import write_attempt, write_checks
+from headrace.ledger.schema import check, quarantine, quarantined_row
+from headrace.ledger.statements import chunk, read_on, tell_time, upsert, write_on
+from headrace.ledger.views import TaskTry
+
+MAX_ROWS = 200
+"""So many rows of each set are kept for people to read."""
+HELD, RELEASING, RELEASED, SUPERSEDED = "held", "releasing", "released", "superseded"
+
+
+@dataclass(frozen=True)
+class QuarantinedSet:
+    """Rows that one check of one try newly set aside; rows that were held before are not among them.
+
+    Attributes:
+        dataset: As in the check's result.
+        relation: ``schema.table`` that they were taken from.
+        partition_key: ``''`` for a whole dataset.
+        check: The check's result.
+        rows: How many.
+        total_rows: Rows of the partition, these included.
+        reason: A plain sentence.
+        sample: Rows to show, of which the first 200 are kept: ``{"row_id": str, "row": {column: value}}`` each.
+    """
+
+    dataset: str
+    relation: str
+    partition_key: str
+    check: CheckResult
+    rows: int
+    total_rows: int
+    reason: str
+    sample: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True)
+class ReleasingSet:
+    """Rows that a person let go and that the gate is to put back.
+
+    Attributes:
+        quarantine_id: Of the ledger.
+        relation: ``schema.table`` that they were taken from.
+        check: The check's digest.
+        row_ids: Ids of the rows; None: every row of the set that is still held.
+        actor: Who.
+        reason: Why.
+        dag_id, run_id: Of the run that set them aside.
+    """
+
+    quarantine_id: int
+    relation: str
+    check: str
+    row_ids: tuple[str, ...] | None
+    actor: str
+    reason: str
+    dag_id: str = ""
+    run_id: str = ""
+
+
+def record_quarantine(
+    ledger: Ledger | Connection, task: TaskTry, sets: Sequence[QuarantinedSet], *, now: datetime | None = None
+) -> list[int]:
+    """Record what a try set aside; recording a try again replaces what it had recorded of the same check.
+
+    Args:
+        ledger: The ledger, or the write transaction in which the try's results are recorded.
+        task: The try.
+        sets: One for each check and partition; one of no rows is left out.
+        now: The time; by default the clock's.
+
+    Returns:
+        Ids of the sets, in their order.
+
+    Raises:
+        LedgerError: Nothing was recorded.
+    """
+    now, sets = tell_time(now), [each for each in sets if each.rows > 0]
+    if not sets:
+        return []
+    with write_on(ledger) as connection:
+        attempt_id = write_attempt(connection, task, sets[0].partition_key, now)
+        checks = write_checks(connection, [each.check for each in sets])
+        ids = [
+            _write_set(connection, attempt_id, check_id, each, now)
+            for (check_id, _), each in zip(checks, sets, strict=True)
+        ]
+    return ids
+
+
+def _write_set(connection: Connection, attempt_id: int, check_id: int, each: QuarantinedSet, now: datetime) -> int:
+    row = {
+        "dataset": make_name_safe(each.dataset),
+        "relation": make_name_safe(each.relation),
+        "partition_key": make_name_safe(each.partition_key or "", 100),
+        "check_id": check_id,
+        "attempt_id": attempt_id,
+        "rows": each.rows,
+        "total_rows": each.total_rows,
+        "reason": make_text_safe(each.reason),
+        "state": HELD,
+        "at": now,
+        "changed_at": now,
+        "release_whole": False,
+    }
+    statement = upsert(connection, quarantine).values(row)
+    kept = ("attempt_id", "check_id", "partition_key", "at", "state", "release_whole", "changed_at")
+    changing = {name: statement.excluded[name] for name in row if name not in kept}
+    statement = statement.on_conflict_do_update(
+        index_elements=["attempt_id", "check_id", "partition_key"], set_=changing
+    )
+    quarantine_id = int(connection.execute(statement.returning(quarantine.c.id)).scalar_one())
+    c = quarantined_row.c
+    connection.execute(delete(quarantined_row).where(c.quarantine_id == quarantine_id, c.state == HELD))
+    shown = {make_name_safe(some["row_id"], 64): make_json_safe(dict(some["row"])) for some in each.sample[:MAX_ROWS]}
+    rows = [
+        {"quarantine_id": quarantine_id, "row_id": row_id, "row": values, "state": HELD}
+        for row_id, values in shown.items()
+    ]
+    if rows:
+        connection.execute(upsert(connection, quarantined_row).on_conflict_do_nothing(), rows)
+    return quarantine_id
+
+
+def load_releasing(ledger: Ledger | Connection, dataset: str, partition_key: str) -> list[ReleasingSet]:
+    """List what people let go of a dataset's partition and the gate has not put back yet, oldest first."""
+    return [each for state, each in _load_sets(ledger, dataset, partition_key, RELEASING) if state == RELEASING]
+
+
+def list_released(
+    ledger: Ledger | Connection, dataset: str, partition_key: str
+) -> dict[str, list[tuple[tuple[str, ...] | None, str, str]]]:
+    """Return what was put back of a dataset's partition: check digest to ``(row_ids, actor, reason)`` of each release.
+
+    ``row_ids`` is None for every row of a set. What was superseded by a landing is not among them.
+    """
+    released: dict[str, list[tuple[tuple[str, ...] | None, str, str]]] = {}
+    for _, each in _load_sets(ledger, dataset, partition_key, RELEASED):
+        released.setdefault(each.check, []).append((each.row_ids, each.actor, each.reason))
+    return released
+
+
+def _load_sets(
+    ledger: Ledger | Connection, dataset: str, partition_key: str, row_state: str
+) -> list[tuple[str, ReleasingSet]]:
+    from headrace.ledger.schema import attempt
+
+    c = quarantine.c
+    query = (
+        select(quarantine, check.c.digest, attempt.c.dag_id, attempt.c.run_id)
+        .join(check, check.c.id == c.check_id)
+        .join(attempt, attempt.c.id == c.attempt_id)
+        .where(c.dataset == dataset, c.partition_key == (partition_key or ""), c.state != SUPERSEDED)
+        .where(c.actor.is_not(None))
+        .order_by(c.id)
+    )
+    found = []
+    with read_on(ledger) as connection:
+        for row in connection.execute(query).all():
+            of = (quarantined_row.c.quarantine_id == row.id) & (quarantined_row.c.state == row_state)
+            ids = connection.execute(select(quarantined_row.c.row_id).where(of).order_by(quarantined_row.c.row_id))
+            row_ids: tuple[str, ...] | None = tuple(str(row_id) for row_id in ids.scalars())
+            if row.state == row_state and row.release_whole:
+                row_ids = None
+            if row_ids is None or row_ids:
+                reason = row.actor_reason or ""
+                found.append(
+                    (
+                        row.state,
+                        ReleasingSet(
+                            row.id, row.relation, row.digest, row_ids, row.actor, reason, row.dag_id, row.run_id
+                        ),
+                    )
+                )
+    return found
+
+
+def mark_released(
+    ledger: Ledger | Connection, released: Sequence[ReleasingSet], *, now: datetime | None = None
+) -> None:
+    """Note that a gate put back what :func:`load_releasing` had listed. Marking twice changes nothing.
+
+    Args:
+        ledger: The ledger, or the write transaction in which the gate's results are recorded.
+        released: Sets that were put back, as they were listed.
+        now: The time; by default the clock's.
+
+    Raises:
+        LedgerError: Nothing was noted.
+    """
+    now, c = tell_time(now), quarantined_row.c
+    with write_on(ledger) as connection:
+        entries: list[Entry] = []
+        for each in released:
+            rows = (c.quarantine_id == each.quarantine_id) & (c.state == RELEASING)
+            if each.row_ids is not None:
+                rows &= c.row_id.in_(each.row_ids)
+            connection.execute(update(quarantined_row).where(rows).values(state=RELEASED))
+            row = connection.execute(select(quarantine).where(quarantine.c.id == each.quarantine_id)).one()
+            if row.state != RELEASING:
+                continue
+            state = RELEASED if each.row_ids is None or count_kept(connection, row) == 0 else HELD
+            mine = quarantine.c.id == each.quarantine_id
+            connection.execute(update(quarantine).where(mine).values(state=state, changed_at=now))
+            count = "all" if each.row_ids is None else len(each.row_ids)
+            detail = {"quarantine_id": each.quarantine_id, "rows": count, "by": each.actor, "reason": each.reason,
+                      "before": RELEASING, "after": state}  # fmt: skip
+            for case in load_cases(connection, check_ids=[row.check_id]).values():
+                entries.append(Entry(case, "rows_released", detail, row.partition_key))
+        write_timeline(connection, entries, now)
+
+
+def count_kept(connection: Connection, row: Any) -> int:
+    """Count the rows of a set that are not released, those that are not shown included."""
+    c = quarantined_row.c
+    released = select(func.count()).where(c.quarantine_id == row.id, c.state == RELEASED)
+    return int(row.rows) - int(connection.execute(released).scalar_one())
+
+
+def supersede_quarantine(
+    connection: Connection, datasets: Sequence[str], partition_key: str, now: datetime
+) -> list[int]:
+    """Mark what was set aside of some datasets' partition as superseded by other data; return the sets' ids."""
+    c = quarantine.c
+    ids: list[int] = []
+    for some in chunk(list(datasets)):
+        of = c.dataset.in_(some) & (c.partition_key == partition_key) & (c.state != SUPERSEDED)
+        ids += connection.execute(select(c.id).where(of)).scalars().all()
+    for each in chunk(ids):
+        connection.execute(update(quarantine).where(c.id.in_(each)).values(state=SUPERSEDED, changed_at=now))
+        rows = quarantined_row.c.quarantine_id.in_(each)
+        connection.execute(update(quarantined_row).where(rows).values(state=SUPERSEDED))
+    return ids

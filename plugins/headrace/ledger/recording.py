@@ -1,0 +1,98 @@
+"""Recording what a task found: one transaction from results to verdicts, incidents and notifications; orchestration
+interpreter."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from headrace.contracts.check_result import CheckResult
+from headrace.contracts.json_safe import make_name_safe
+from headrace.ledger.changes import update_incidents
+from headrace.ledger.database import Ledger
+from headrace.ledger.landings import record_landing
+from headrace.ledger.quarantine import QuarantinedSet, record_quarantine
+from headrace.ledger.results import Written, keep_worst, write_attempt, write_checks, write_results, write_states
+from headrace.ledger.statements import tell_time, write_on
+from headrace.ledger.training import record_statistics, record_training
+from headrace.ledger.verdicts import load_waivers, write_verdicts
+from headrace.ledger.views import TaskTry, VerdictRow
+from headrace.ledger.withdrawals import retire_checks, withdraw_results
+
+__all__ = [
+    "QuarantinedSet", "Recorded", "record_landing", "record_quarantine", "record_results", "record_statistics",
+    "record_training",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What recording came to.
+
+    Attributes:
+        results: Results that were written.
+        verdicts: The current verdict on each dataset partition that they are about.
+        opened: Ids of the incidents that they opened or re-opened.
+    """
+
+    results: int
+    verdicts: tuple[VerdictRow, ...] = ()
+    opened: tuple[int, ...] = ()
+
+
+def record_results(
+    ledger: Ledger | Connection,
+    task: TaskTry,
+    results: Sequence[CheckResult],
+    *,
+    now: datetime | None = None,
+    complete: bool = False,
+) -> Recorded:
+    """Record what one try of a task found, and all that follows from it, in one transaction.
+
+    Recording a try again replaces what it had recorded: nothing is counted or told twice, and a result that is no
+    longer among them is taken back. Failures that are waived are recorded as excused.
+
+    Args:
+        ledger: The ledger, or a write transaction of it to go on in.
+        task: The try.
+        results: What it found; whatever is in them, it is bounded and made storable.
+        now: The time; by default the clock's.
+        complete: These are all the checks that the task makes on their datasets' partitions: one that it made in an
+            earlier run and no longer makes counts no more. By default it keeps its last result, for a task that broke
+            off has not made them all.
+
+    Raises:
+        LedgerError: Nothing was recorded; the message says why.
+    """
+    now = tell_time(now)
+    with write_on(ledger) as connection:
+        attempt_id = write_attempt(
+            connection, task, next((r.partition_key for r in results if r.partition_key), ""), now
+        )
+        safe = write_checks(connection, results)
+        candidates = [Written(check_id, result.partition_key or "", result) for check_id, result in safe]
+        candidates = keep_worst(_excuse_waived(connection, candidates))
+        written, gone = write_results(connection, attempt_id, candidates, now)
+        write_states(connection, written, now)
+        places = {(each.result.dataset, each.partition_key) for each in written}
+        places |= withdraw_results(connection, attempt_id, gone, now)
+        opened = update_incidents(connection, make_name_safe(task.dag_id, 250), written, now)
+        if complete:
+            retire_checks(connection, attempt_id, task, written, now)
+        verdicts = write_verdicts(connection, places, now, attempt_id=attempt_id) if places else []
+    return Recorded(len(written), tuple(verdicts), tuple(opened))
+
+
+def _excuse_waived(connection: Connection, results: Sequence[Written]) -> list[Written]:
+    failing = [each for each in results if not each.result.passed]
+    waivers = load_waivers(connection, [each.key for each in failing]) if failing else {}
+    return [
+        replace(each, waived=True, result=replace(each.result, excused=each.result.excused or waivers[each.key]))
+        if not each.result.passed and each.key in waivers
+        else replace(each, result=replace(each.result, excused=None))
+        if each.result.passed
+        else each
+        for each in results
+    ]

@@ -1,0 +1,231 @@
+"""Verdicts on dataset partitions, and the waivers that excuse failures; orchestration interpreter."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, insert, select
+
+from headrace.contracts.check_result import CheckResult, Severity, Status
+from headrace.ledger.database import Ledger
+from headrace.ledger.lineage import load_upstream_names
+from headrace.ledger.results import Key, restore_result
+from headrace.ledger.schema import attempt, check, check_result, check_state, verdict, waiver
+from headrace.ledger.statements import chunk, read_on
+from headrace.ledger.views import TaskTry, VerdictRow
+from headrace.quality.check_digest import digest_check
+from headrace.quality.verdict import Decision, Verdict, decide_verdict, is_contained
+
+__all__ = [
+    "apply_waivers", "describe_waiver", "digest_check", "list_blocking", "list_waivers", "load_verdict",
+    "load_waivers", "write_verdicts",
+]  # fmt: skip
+
+Place = tuple[str, str]
+"""A dataset and a partition key."""
+_PASS = CheckResult("", "", "", "", None, Severity.INFO, Status.PASSED, "")
+
+
+def load_verdict(ledger: Ledger | Connection, dataset: str, partition_key: str) -> VerdictRow | None:
+    """Load the current verdict on a dataset's partition; None where it was never checked.
+
+    Raises:
+        LedgerError: The ledger cannot be read.
+    """
+    with read_on(ledger) as connection:
+        return load_current(connection, [dataset], [partition_key]).get((dataset, partition_key))
+
+
+def list_blocking(
+    ledger: Ledger | Connection, datasets: Sequence[str], partition_keys: Sequence[str], *, upstream: bool = True
+) -> list[VerdictRow]:
+    """List the current verdicts that block, of datasets and of whatever they are made from.
+
+    Verdicts on a dataset as a whole (partition ``''``) count for every partition.
+
+    Args:
+        ledger: The ledger.
+        datasets: Names.
+        partition_keys: Of the partitions that are to be used.
+        upstream: Look at everything upstream too.
+
+    Raises:
+        LedgerError: The ledger cannot be read.
+    """
+    with read_on(ledger) as connection:
+        names = set(datasets) | (load_upstream_names(connection, datasets) if upstream else set())
+        current = load_current(connection, sorted(names), sorted({*partition_keys, ""}))
+    blocking = [row for row in current.values() if row.decision == Decision.BLOCK.value]
+    return sorted(blocking, key=lambda row: (row.dataset not in datasets, row.dataset, row.partition_key))
+
+
+def list_waivers(ledger: Ledger | Connection, dataset: str, partition_key: str) -> dict[str, str]:
+    """Return who waived what: check digest to a sentence such as ``waived by anna: known outage``."""
+    holds = (waiver.c.partition_key == partition_key) & waiver.c.ended_at.is_(None)
+    query = select(check.c.digest, waiver.c.actor, waiver.c.reason).join(check, check.c.id == waiver.c.check_id)
+    with read_on(ledger) as connection:
+        rows = connection.execute(query.where(check.c.dataset == dataset, holds).order_by(waiver.c.id)).all()
+    return {str(row.digest): describe_waiver(row.actor, row.reason) for row in rows}
+
+
+def apply_waivers(ledger: Ledger | Connection, results: Sequence[CheckResult]) -> list[CheckResult]:
+    """Return the results, each failure that is waived with ``excused`` set.
+
+    Raises:
+        LedgerError: The ledger cannot be read.
+    """
+    failing = [result for result in results if not result.passed and result.excused is None]
+    waived: dict[Place, dict[str, str]] = {}
+    with read_on(ledger) as connection:
+        for result in failing:
+            place = result.dataset, result.partition_key or ""
+            if place not in waived:
+                waived[place] = list_waivers(connection, *place)
+    return [_excuse(result, waived) for result in results]
+
+
+def _excuse(result: CheckResult, waived: Mapping[Place, Mapping[str, str]]) -> CheckResult:
+    if result.passed or result.excused is not None:
+        return result
+    return replace(
+        result, excused=waived.get((result.dataset, result.partition_key or ""), {}).get(digest_check(result))
+    )
+
+
+def describe_waiver(actor: str, reason: str) -> str:
+    return f"waived by {actor}: {reason}"
+
+
+def load_waivers(connection: Connection, keys: Collection[Key]) -> dict[Key, str]:
+    """Return the waivers that hold for some checks on some partitions, as sentences."""
+    c = waiver.c
+    held: dict[Key, str] = {}
+    for checks in chunk(sorted({check_id for check_id, _ in keys})):
+        query = select(c.check_id, c.partition_key, c.actor, c.reason).where(c.check_id.in_(checks))
+        for row in connection.execute(query.where(c.ended_at.is_(None)).order_by(c.id)):
+            held[int(row.check_id), str(row.partition_key)] = describe_waiver(row.actor, row.reason)
+    return {key: held[key] for key in keys if key in held}
+
+
+def write_verdicts(
+    connection: Connection,
+    places: Collection[Place],
+    now: datetime,
+    *,
+    attempt_id: int | None = None,
+    why: str = "checked",
+    actor: str | None = None,
+) -> list[VerdictRow]:
+    """Decide the verdict on each place from its checks' newest results; append it where it is another than before.
+
+    Returns:
+        The current verdict on each place.
+    """
+    datasets, partitions = sorted({place[0] for place in places}), sorted({place[1] for place in places})
+    decided = _decide(connection, places, datasets, partitions)
+    before = load_current(connection, datasets, partitions)
+    rows = []
+    for place, (decision, causes) in decided.items():
+        shown = [_describe_cause(cause) for cause in decision.causes]
+        last = before.get(place)
+        if last is None or last.decision != decision.decision.value or _essence(last.causes) != _essence(shown):
+            rows.append(
+                {
+                    "dataset": place[0],
+                    "partition_key": place[1],
+                    "decision": decision.decision.value,
+                    "checked": causes,
+                    "causes": shown,
+                    "why": why,
+                    "actor": actor,
+                    "attempt_id": attempt_id,
+                    "decided_at": now,
+                }
+            )
+    if rows:
+        connection.execute(insert(verdict), rows)
+        before = load_current(connection, datasets, partitions)
+    return [before[place] for place in sorted(places)]
+
+
+def _decide(
+    connection: Connection, places: Collection[Place], datasets: Sequence[str], partitions: Sequence[str]
+) -> dict[Place, tuple[Verdict, int]]:
+    state = check_state.c
+    counts: dict[Place, int] = {}
+    failures: dict[Place, list[CheckResult]] = {}
+    for some in chunk(datasets):
+        for keys in chunk(partitions):
+            inside = state.dataset.in_(some) & state.partition_key.in_(keys)
+            count = select(state.dataset, state.partition_key, func.count().label("checked")).where(inside)
+            for row in connection.execute(count.group_by(state.dataset, state.partition_key)):
+                counts[str(row.dataset), str(row.partition_key)] = int(row.checked)
+            for row in connection.execute(_select_failures().where(inside)):
+                failures.setdefault((str(row.dataset), str(row.partition_key)), []).append(_restore_cause(row))
+    decided = {}
+    for place in places:
+        failing, checked = failures.get(place, []), counts.get(place, 0)
+        decided[place] = decide_verdict([*failing, *[_PASS] * (checked - len(failing))]), checked
+    return decided
+
+
+def _select_failures() -> Select[Any]:
+    state = check_state.c
+    columns = (check.c.tool, check.c.name, check.c.column, check_result.c.message)
+    query = select(check_state, *columns).join(check, check.c.id == state.check_id)
+    query = query.join(check_result, check_result.c.id == state.result_id)
+    return query.where(state.status != Status.PASSED.value).order_by(state.check_id)
+
+
+def _restore_cause(row: Row[Any]) -> CheckResult:
+    ids = {"check_id": row.check_id, "result_id": row.result_id}
+    return restore_result(
+        row, tool=row.tool, dataset=row.dataset, partition_key=row.partition_key, check=row.name, column=row.column,
+        message=row.message, meta=ids,
+    )  # fmt: skip
+
+
+def _describe_cause(cause: CheckResult) -> dict[str, Any]:
+    return {
+        **cause.meta,
+        "tool": cause.tool,
+        "check": cause.check,
+        "column": cause.column,
+        "severity": cause.severity.value,
+        "status": cause.status.value,
+        "message": cause.message,
+        "excused": cause.excused,
+        "contained": is_contained(cause),
+    }
+
+
+def _essence(causes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in cause.items() if name != "result_id"} for cause in causes]
+
+
+def load_current(connection: Connection, datasets: Sequence[str], partitions: Sequence[str]) -> dict[Place, VerdictRow]:
+    found: dict[Place, VerdictRow] = {}
+    for some in chunk(list(datasets)):
+        for keys in chunk(list(partitions)):
+            inside = verdict.c.dataset.in_(some) & verdict.c.partition_key.in_(keys)
+            last = select(func.max(verdict.c.id)).where(inside).group_by(verdict.c.dataset, verdict.c.partition_key)
+            query = _select_verdicts().where(verdict.c.id.in_(last))
+            for row in connection.execute(query):
+                found[str(row.dataset), str(row.partition_key)] = _build_row(row)
+    return found
+
+
+def _select_verdicts() -> Select[Any]:
+    task = (attempt.c.dag_id, attempt.c.run_id, attempt.c.task_id, attempt.c.map_index, attempt.c.try_number)
+    return select(verdict, *task).outerjoin(attempt, attempt.c.id == verdict.c.attempt_id)
+
+
+def _build_row(row: Row[Any]) -> VerdictRow:
+    task = None
+    if row.dag_id is not None:
+        task = TaskTry(row.dag_id, row.run_id, row.task_id, row.map_index, row.try_number)
+    return VerdictRow(
+        id=row.id, dataset=row.dataset, partition_key=row.partition_key, decision=row.decision, checked=row.checked,
+        causes=row.causes, why=row.why, actor=row.actor, decided_at=row.decided_at, task=task,
+    )  # fmt: skip

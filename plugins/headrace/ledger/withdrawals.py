@@ -1,0 +1,155 @@
+"""Results that are taken back, and checks that are made no more; orchestration interpreter."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, or_, select, tuple_
+
+from headrace.contracts.check_result import Severity, Status
+from headrace.ledger.incidents import Case, Entry, load_cases, write_cases, write_timeline
+from headrace.ledger.results import Key, Written, delete_results, restore_result, restore_states
+from headrace.ledger.schema import attempt, check, check_result, check_state
+from headrace.ledger.statements import chunk
+from headrace.ledger.views import TaskTry
+from headrace.quality.incidents import IncidentState, PartitionState, Resolution, decide_partition, decide_pass, resolve
+
+Place = tuple[str, str]
+
+
+def withdraw_results(connection: Connection, attempt_id: int, gone: Mapping[Key, bool], now: datetime) -> set[Place]:
+    """Take back results that a try does not report any more: what they caused is undone as far as it can be.
+
+    Args:
+        connection: A write transaction.
+        attempt_id: The try.
+        gone: Their checks and partitions, and whether each was a failure that counted.
+        now: The time.
+
+    Returns:
+        Dataset partitions whose verdict has to be decided anew.
+    """
+    if not gone:
+        return set()
+    restored = restore_states(connection, attempt_id, list(gone))
+    checks = {check_id for check_id, _ in gone}
+    cases = load_cases(connection, check_ids=checks, partition_keys={key for _, key in gone})
+    of_check = {case.check_id: case for case in cases.values()}
+    entries: list[Entry] = []
+    for (check_id, key), failed in gone.items():
+        case = of_check.get(check_id)
+        if case is not None and key in case.lines:
+            entries += _withdraw(connection, attempt_id, case, key, failed, restored)
+    for case in cases.values():
+        if not case.unsettled and case.state is not IncidentState.RESOLVED and case.touched:
+            entries.append(_resolve(case, Resolution.PASSED, now, "its failures were taken back"))
+    write_cases(connection, list(cases.values()))
+    delete_results(connection, attempt_id, list(gone))
+    write_timeline(connection, entries, now)
+    datasets = dict(connection.execute(select(check.c.id, check.c.dataset).where(check.c.id.in_(checks))).all())
+    return {(str(datasets[check_id]), key) for check_id, key in restored}
+
+
+def _withdraw(
+    connection: Connection, attempt_id: int, case: Case, key: str, failed: bool, restored: Mapping[Key, Any]
+) -> list[Entry]:
+    line, before = case.lines[key], case.lines[key].state
+    case.touched.add(key)
+    line.failures -= failed
+    case.occurrences -= failed
+    last = _find_last_failure(connection, attempt_id, case.check_id, key)
+    line.result_id = last
+    mine = select(check_result.c.attempt_id).where(check_result.c.id == case.last_result_id)
+    if connection.execute(mine).scalar() == attempt_id:
+        case.last_result_id = _find_last_failure(connection, attempt_id, case.check_id)
+    if (case.check_id, key) in restored:
+        row = restored[case.check_id, key]
+        line.state = PartitionState.PASSED if row is None else decide_partition(restore_result(row))
+        if row is None and line.failures <= 0:
+            del case.lines[key]
+    after = case.lines[key].state.value if key in case.lines else None
+    return [Entry(case, "withdrawn", {"before": before.value, "after": after}, key)]
+
+
+def _find_last_failure(connection: Connection, attempt_id: int, check_id: int, key: str | None = None) -> int | None:
+    c = check_result.c
+    counts = or_(c.status == Status.ERROR.value, c.severity != Severity.INFO.value)
+    query = select(func.max(c.id)).where(
+        c.check_id == check_id, c.attempt_id != attempt_id, c.status != Status.PASSED.value, c.excused.is_(None), counts
+    )
+    if key is not None:
+        query = query.where(c.partition_key == key)
+    found = connection.execute(query).scalar()
+    return None if found is None else int(found)
+
+
+def _resolve(case: Case, resolution: Resolution, now: datetime, reason: str) -> Entry:
+    step = resolve(case.standing, resolution)
+    case.take(step, now, reason=reason)
+    return Entry(
+        case, "resolved", {"resolution": resolution.value, "reason": reason}, change=step.change, tell=step.tell
+    )
+
+
+def retire_checks(
+    connection: Connection, attempt_id: int, task: TaskTry, written: Sequence[Written], now: datetime
+) -> None:
+    """Forget the last results of checks that a task made on a partition and makes no more.
+
+    Args:
+        connection: A write transaction.
+        attempt_id: The try.
+        task: The try's task; what other tasks check stays.
+        written: Everything that the task checks now.
+        now: The time.
+    """
+    keys = {each.key for each in written}
+    stale = [
+        key
+        for key in _load_task_states(connection, task, {(each.result.dataset, each.partition_key) for each in written})
+        if key not in keys
+    ]
+    if not stale:
+        return
+    c = check_state.c
+    for some in chunk(stale, 500):
+        connection.execute(delete(check_state).where(tuple_(c.check_id, c.partition_key).in_(some)))
+    checks, partitions = {check_id for check_id, _ in stale}, {key for _, key in stale}
+    cases = load_cases(connection, check_ids=checks, partition_keys=partitions)
+    of_check = {case.check_id: case for case in cases.values()}
+    entries: list[Entry] = []
+    for check_id, key in stale:
+        case = of_check.get(check_id)
+        if case is not None and key in case.lines and case.lines[key].state.unsettled:
+            case.lines[key].state = PartitionState.RETIRED
+            case.touched.add(key)
+            entries.append(Entry(case, "retired", {"reason": "the task does not make this check any more"}, key))
+    for case in cases.values():
+        if case.touched:
+            step = decide_pass(case.standing, len(case.unsettled), {PartitionState.RETIRED})
+            case.take(step, now)
+            if step.change is not None:
+                entries.append(
+                    Entry(case, "resolved", {"resolution": case.resolution}, change=step.change, tell=step.tell)
+                )
+    write_cases(connection, list(cases.values()))
+    write_timeline(connection, entries, now)
+
+
+def _load_task_states(connection: Connection, task: TaskTry, places: set[Place]) -> list[Key]:
+    query = (
+        select(check_state.c.check_id, check_state.c.partition_key, check_state.c.dataset)
+        .join(check_result, check_result.c.id == check_state.c.result_id)
+        .join(attempt, attempt.c.id == check_result.c.attempt_id)
+        .where(attempt.c.dag_id == task.dag_id, attempt.c.task_id == task.task_id)
+        .where(attempt.c.map_index == task.map_index)
+        .order_by(check_state.c.check_id)
+    )
+    found: list[Key] = []
+    for datasets in chunk(sorted({name for name, _ in places})):
+        for partitions in chunk(sorted({key for _, key in places})):
+            inside = check_state.c.dataset.in_(datasets) & check_state.c.partition_key.in_(partitions)
+            for row in connection.execute(query.where(inside)):
+                if (row.dataset, row.partition_key) in places:
+                    found.append((int(row.check_id), str(row.partition_key)))
+    return found
