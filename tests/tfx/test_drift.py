@@ -59,6 +59,7 @@ def test_a_feature_that_drifted_is_a_failed_check_with_its_distance(months: dict
     assert carrier.status is Status.FAILED
     assert carrier.severity is Severity.CRITICAL
     assert carrier.partition_key == "2010-02"
+    assert {check.check_id for check in checks.values()} == {"DistributionValidator"}
     assert carrier.observed == pytest.approx(0.6, abs=0.01)  # 12 of 20 flights a day are now of WN
     assert carrier.expected == {"max_value": 0.1}
     assert carrier.message == (

@@ -41,7 +41,7 @@ class CheckResult:
         total_rows: Rows that were looked at.
         sample: A few failing rows, each a mapping of column to JSON-safe value, keys included.
         check_id: What tells two checks of one name on one column apart, and stays when a bound is edited: dbt's
-            ``unique_id``, GX's expectation ``id``; None where the tool has none.
+            ``unique_id``, GX's expectation ``id``, TFX's node id; None where the tool has none.
         meta: What the user wrote beside the check, its dataset or its pipeline, the nearest winning: ``owner``,
             ``runbook``, ``tier``, ``unit``, ``description`` and whatever else.
         quarantined_rows: Of ``failed_rows``, those that were set aside, so that they do not go on.

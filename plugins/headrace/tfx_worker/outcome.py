@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from headrace.contracts.check_result import CheckResult
@@ -54,7 +55,8 @@ def build_outcome(
         execution_id=execution.id,
         seconds=round(seconds, 3),
         outputs={key: [_describe(artifact) for artifact in found] for key, found in execution.outputs.items()},
-        checks=tuple(checks),
+        # Two validators of one pipeline ask the same of the same feature, each with another answer.
+        checks=tuple(replace(check, check_id=node_id) for check in checks),
         blessed=None if resolved else _read_blessing(execution.outputs),
         metrics=metrics,
         pushed_to=_read_push(execution.outputs),

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import tensorflow_data_validation as tfdv
 from google.protobuf import text_format
+from tensorflow_data_validation.anomalies.proto import validation_config_pb2
+from tensorflow_data_validation.api.validation_api import validate_statistics_internal
+from tensorflow_data_validation.api.validation_options import ValidationOptions
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 from tfx.types import artifact_utils, standard_artifacts
 
@@ -94,8 +97,12 @@ strict = text_format.Parse(
     """,
     schema_pb2.Schema(),
 )
-held = tfdv.validate_statistics(NOW, strict)
-held.anomaly_info["carrier"].severity = anomalies_pb2.AnomalyInfo.WARNING  # what a severity override does
+mild = [
+    validation_config_pb2.SeverityOverride(
+        type=anomalies_pb2.AnomalyInfo.ENUM_TYPE_UNEXPECTED_STRING_VALUES, severity=anomalies_pb2.AnomalyInfo.WARNING
+    )
+]
+held = validate_statistics_internal(NOW, strict, validation_options=ValidationOptions(severity_overrides=mild))
 empty = statistics_pb2.DatasetFeatureStatisticsList()
 empty.datasets.add()
 fine = tfdv.validate_statistics(NOW, inferred)
