@@ -1,7 +1,5 @@
 """The inbox as one FastAPI app: pages for people, REST for machines; api-server."""
 
-from functools import cache
-
 from fastapi import FastAPI
 
 from headrace.ui.api_read import router as reading
@@ -22,11 +20,9 @@ def build_app() -> FastAPI:
     app.include_router(reading, prefix=API_PREFIX)
     app.include_router(static_files)
     app.include_router(pages)
-    app.add_middleware(SecurityHeaders)
     return app
 
 
-@cache
-def load_app() -> FastAPI:
-    """Return the process's app."""
-    return build_app()
+def build_guarded_app() -> SecurityHeaders:
+    """Return the app with the headers on every answer, also where it fails."""
+    return SecurityHeaders(build_app())
