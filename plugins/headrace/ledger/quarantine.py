@@ -3,7 +3,7 @@
 The rows themselves lie in the warehouse: a gate moves them, and tells the ledger in the transaction of its results.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from headrace.contracts.json_safe import make_json_safe, make_name_safe, make_te
 from headrace.ledger.database import Ledger
 from headrace.ledger.incidents import Entry, load_cases, write_timeline
 from headrace.ledger.results import write_attempt, write_checks
-from headrace.ledger.schema import check, quarantine, quarantined_row
+from headrace.ledger.schema import attempt, check, quarantine, quarantined_row
 from headrace.ledger.statements import chunk, read_on, tell_time, upsert, write_on
 from headrace.ledger.views import TaskTry
 
@@ -26,17 +26,18 @@ HELD, RELEASING, RELEASED, SUPERSEDED = "held", "releasing", "released", "supers
 
 @dataclass(frozen=True)
 class QuarantinedSet:
-    """Rows that one check of one try newly set aside; rows that were held before are not among them.
+    """Rows that are set aside now, of one check, partition and run.
 
     Attributes:
         dataset: As in the check's result.
         relation: ``schema.table`` that they were taken from.
         partition_key: ``''`` for a whole dataset.
-        check: The check's result.
-        rows: How many.
+        check: The check's result, for what it is.
+        rows: How many are held.
         total_rows: Rows of the partition, these included.
         reason: A plain sentence.
         sample: Rows to show, of which the first 200 are kept: ``{"row_id": str, "row": {column: value}}`` each.
+        run_id: Of the run that set them aside; None: this one.
     """
 
     dataset: str
@@ -47,20 +48,21 @@ class QuarantinedSet:
     total_rows: int
     reason: str
     sample: Sequence[Mapping[str, Any]] = ()
+    run_id: str | None = None
 
 
 @dataclass(frozen=True)
 class ReleasingSet:
-    """Rows that a person let go and that the gate is to put back.
+    """Rows that a person let go: the gate is to put them back, or has.
 
     Attributes:
         quarantine_id: Of the ledger.
         relation: ``schema.table`` that they were taken from.
         check: The check's digest.
-        row_ids: Ids of the rows; None: every row of the set that is still held.
+        row_ids: Ids of the rows; None: every row of the set.
         actor: Who.
         reason: Why.
-        dag_id, run_id: Of the run that set them aside.
+        run_id: Of the run that set them aside.
     """
 
     quarantine_id: int
@@ -69,19 +71,25 @@ class ReleasingSet:
     row_ids: tuple[str, ...] | None
     actor: str
     reason: str
-    dag_id: str = ""
     run_id: str = ""
 
 
 def record_quarantine(
-    ledger: Ledger | Connection, task: TaskTry, sets: Sequence[QuarantinedSet], *, now: datetime | None = None
+    ledger: Ledger | Connection,
+    task: TaskTry,
+    sets: Sequence[QuarantinedSet],
+    *,
+    places: Collection[tuple[str, str]] = (),
+    now: datetime | None = None,
 ) -> list[int]:
-    """Record what a try set aside; recording a try again replaces what it had recorded of the same check.
+    """Record what is set aside, of each check, partition and run; a set that is known is brought up to date.
 
     Args:
         ledger: The ledger, or the write transaction in which the try's results are recorded.
         task: The try.
-        sets: One for each check and partition; one of no rows is left out.
+        sets: What is held; a set of no rows is left out.
+        places: Datasets and partition keys of which ``sets`` is all that is held: what the ledger holds of them beside
+            it is no longer set aside, and is marked as superseded.
         now: The time; by default the clock's.
 
     Returns:
@@ -91,40 +99,39 @@ def record_quarantine(
         LedgerError: Nothing was recorded.
     """
     now, sets = tell_time(now), [each for each in sets if each.rows > 0]
-    if not sets:
+    if not sets and not places:
         return []
     with write_on(ledger) as connection:
-        attempt_id = write_attempt(connection, task, sets[0].partition_key, now)
+        attempt_id = write_attempt(connection, task, sets[0].partition_key if sets else "", now)
         checks = write_checks(connection, [each.check for each in sets])
         ids = [
-            _write_set(connection, attempt_id, check_id, each, now)
+            _write_set(connection, attempt_id, task, check_id, each, now)
             for (check_id, _), each in zip(checks, sets, strict=True)
         ]
+        for dataset, partition_key in places:
+            supersede_quarantine(connection, [dataset], partition_key, now, states=(HELD, RELEASING), keep=ids)
     return ids
 
 
-def _write_set(connection: Connection, attempt_id: int, check_id: int, each: QuarantinedSet, now: datetime) -> int:
+def _write_set(
+    connection: Connection, attempt_id: int, task: TaskTry, check_id: int, each: QuarantinedSet, now: datetime
+) -> int:
     row = {
         "dataset": make_name_safe(each.dataset),
         "relation": make_name_safe(each.relation),
         "partition_key": make_name_safe(each.partition_key or "", 100),
         "check_id": check_id,
-        "attempt_id": attempt_id,
         "rows": each.rows,
         "total_rows": each.total_rows,
         "reason": make_text_safe(each.reason),
-        "state": HELD,
-        "at": now,
-        "changed_at": now,
-        "release_whole": False,
     }
-    statement = upsert(connection, quarantine).values(row)
-    kept = ("attempt_id", "check_id", "partition_key", "at", "state", "release_whole", "changed_at")
-    changing = {name: statement.excluded[name] for name in row if name not in kept}
-    statement = statement.on_conflict_do_update(
-        index_elements=["attempt_id", "check_id", "partition_key"], set_=changing
-    )
-    quarantine_id = int(connection.execute(statement.returning(quarantine.c.id)).scalar_one())
+    known = _find_set(connection, task, check_id, str(row["partition_key"]), each.run_id or task.run_id)
+    if known is None:
+        new = {**row, "attempt_id": attempt_id, "state": HELD, "at": now, "changed_at": now, "release_whole": False}
+        quarantine_id = int(connection.execute(insert(quarantine).values(new).returning(quarantine.c.id)).scalar_one())
+    else:
+        quarantine_id = known
+        connection.execute(update(quarantine).where(quarantine.c.id == known).values(row))
     c = quarantined_row.c
     connection.execute(delete(quarantined_row).where(c.quarantine_id == quarantine_id, c.state == HELD))
     shown = {make_name_safe(some["row_id"], 64): make_json_safe(dict(some["row"])) for some in each.sample[:MAX_ROWS]}
@@ -137,32 +144,37 @@ def _write_set(connection: Connection, attempt_id: int, check_id: int, each: Qua
     return quarantine_id
 
 
+def _find_set(connection: Connection, task: TaskTry, check_id: int, partition_key: str, run_id: str) -> int | None:
+    """Find what a run set aside of a check's partition and still holds."""
+    c = quarantine.c
+    query = select(func.max(c.id)).join(attempt, attempt.c.id == c.attempt_id)
+    query = query.where(c.check_id == check_id, c.partition_key == partition_key, c.state.in_((HELD, RELEASING)))
+    found = connection.execute(query.where(attempt.c.dag_id == task.dag_id, attempt.c.run_id == run_id)).scalar()
+    return None if found is None else int(found)
+
+
 def load_releasing(ledger: Ledger | Connection, dataset: str, partition_key: str) -> list[ReleasingSet]:
     """List what people let go of a dataset's partition and the gate has not put back yet, oldest first."""
     return [each for state, each in _load_sets(ledger, dataset, partition_key, RELEASING) if state == RELEASING]
 
 
-def list_released(
-    ledger: Ledger | Connection, dataset: str, partition_key: str
-) -> dict[str, list[tuple[tuple[str, ...] | None, str, str]]]:
-    """Return what was put back of a dataset's partition: check digest to ``(row_ids, actor, reason)`` of each release.
+def list_released(ledger: Ledger | Connection, dataset: str, partition_key: str) -> dict[str, list[ReleasingSet]]:
+    """Return what was put back of a dataset's partition, by check digest, oldest first.
 
-    ``row_ids`` is None for every row of a set. What was superseded by a landing is not among them.
+    What was superseded by a landing is not among it.
     """
-    released: dict[str, list[tuple[tuple[str, ...] | None, str, str]]] = {}
+    released: dict[str, list[ReleasingSet]] = {}
     for _, each in _load_sets(ledger, dataset, partition_key, RELEASED):
-        released.setdefault(each.check, []).append((each.row_ids, each.actor, each.reason))
+        released.setdefault(each.check, []).append(each)
     return released
 
 
 def _load_sets(
     ledger: Ledger | Connection, dataset: str, partition_key: str, row_state: str
 ) -> list[tuple[str, ReleasingSet]]:
-    from headrace.ledger.schema import attempt
-
     c = quarantine.c
     query = (
-        select(quarantine, check.c.digest, attempt.c.dag_id, attempt.c.run_id)
+        select(quarantine, check.c.digest, attempt.c.run_id)
         .join(check, check.c.id == c.check_id)
         .join(attempt, attempt.c.id == c.attempt_id)
         .where(c.dataset == dataset, c.partition_key == (partition_key or ""), c.state != SUPERSEDED)
@@ -179,14 +191,8 @@ def _load_sets(
                 row_ids = None
             if row_ids is None or row_ids:
                 reason = row.actor_reason or ""
-                found.append(
-                    (
-                        row.state,
-                        ReleasingSet(
-                            row.id, row.relation, row.digest, row_ids, row.actor, reason, row.dag_id, row.run_id
-                        ),
-                    )
-                )
+                each = ReleasingSet(row.id, row.relation, row.digest, row_ids, row.actor, reason, row.run_id)
+                found.append((str(row.state), each))
     return found
 
 
@@ -233,14 +239,20 @@ def count_kept(connection: Connection, row: Any) -> int:
 
 
 def supersede_quarantine(
-    connection: Connection, datasets: Sequence[str], partition_key: str, now: datetime
+    connection: Connection,
+    datasets: Sequence[str],
+    partition_key: str,
+    now: datetime,
+    *,
+    states: Sequence[str] = (HELD, RELEASING, RELEASED),
+    keep: Collection[int] = (),
 ) -> list[int]:
-    """Mark what was set aside of some datasets' partition as superseded by other data; return the sets' ids."""
+    """Mark what was set aside of some datasets' partition as superseded; return the sets' ids."""
     c = quarantine.c
     ids: list[int] = []
     for some in chunk(list(datasets)):
-        of = c.dataset.in_(some) & (c.partition_key == partition_key) & (c.state != SUPERSEDED)
-        ids += connection.execute(select(c.id).where(of)).scalars().all()
+        of = c.dataset.in_(some) & (c.partition_key == partition_key) & c.state.in_(states)
+        ids += [found for found in connection.execute(select(c.id).where(of)).scalars() if found not in keep]
     for each in chunk(ids):
         connection.execute(update(quarantine).where(c.id.in_(each)).values(state=SUPERSEDED, changed_at=now))
         rows = quarantined_row.c.quarantine_id.in_(each)

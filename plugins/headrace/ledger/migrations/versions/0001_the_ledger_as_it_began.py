@@ -171,9 +171,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["attempt_id"], ["attempt.id"], name="fk_quarantine_attempt_id"),
         sa.ForeignKeyConstraint(["check_id"], ["check_definition.id"], name="fk_quarantine_check_id"),
         sa.PrimaryKeyConstraint("id", name="pk_quarantine"),
-        sa.UniqueConstraint(
-            "attempt_id", "check_id", "partition_key", name="uq_quarantine_attempt_id_check_id_partition_key"
-        ),
     )
     op.create_index("ix_quarantine_check_id_partition_key", "quarantine", ["check_id", "partition_key"], unique=False)
     op.create_index("ix_quarantine_dataset_partition_key", "quarantine", ["dataset", "partition_key"], unique=False)
@@ -274,17 +271,52 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_incident"),
         sa.UniqueConstraint("check_id", name="uq_incident_check_id"),
     )
+    op.create_index("ix_incident_assignee_dag_id", "incident", ["assignee", "dag_id"], unique=False)
     op.create_index("ix_incident_caused_by", "incident", ["caused_by"], unique=False)
-    op.create_index("ix_incident_dataset", "incident", ["dataset"], unique=False)
+    op.create_index("ix_incident_dataset_dag_id", "incident", ["dataset", "dag_id"], unique=False)
     op.create_index("ix_incident_last_result_id", "incident", ["last_result_id"], unique=False)
-    op.create_index("ix_incident_last_seen_id", "incident", ["last_seen", "id"], unique=False)
-    op.create_index("ix_incident_owner", "incident", ["owner"], unique=False)
+    op.create_index("ix_incident_opened", "incident", ["state", "severity_rank", "opened_at", "id"], unique=False)
     op.create_index(
-        "ix_incident_state_severity_rank_last_seen_id",
+        "ix_incident_opened_filtered",
         "incident",
-        ["state", "severity_rank", "last_seen", "id"],
+        [
+            "state",
+            "severity_rank",
+            "opened_at",
+            "id",
+            "caused_by",
+            "snoozed_until",
+            "severity",
+            "dag_id",
+            "dataset",
+            "owner",
+            "tool",
+            "assignee",
+        ],
         unique=False,
     )
+    op.create_index("ix_incident_owner_dag_id", "incident", ["owner", "dag_id"], unique=False)
+    op.create_index("ix_incident_seen", "incident", ["state", "severity_rank", "last_seen", "id"], unique=False)
+    op.create_index(
+        "ix_incident_seen_filtered",
+        "incident",
+        [
+            "state",
+            "severity_rank",
+            "last_seen",
+            "id",
+            "caused_by",
+            "snoozed_until",
+            "severity",
+            "dag_id",
+            "dataset",
+            "owner",
+            "tool",
+            "assignee",
+        ],
+        unique=False,
+    )
+    op.create_index("ix_incident_tool_dag_id", "incident", ["tool", "dag_id"], unique=False)
     op.create_table(
         "quarantined_row",
         sa.Column("quarantine_id", ID, nullable=False),
@@ -323,7 +355,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("incident_id", "partition_key", name="pk_incident_partition"),
     )
     op.create_index(
-        "ix_incident_partition_partition_key_state", "incident_partition", ["partition_key", "state"], unique=False
+        "ix_incident_partition_partition_key_state_incident_id",
+        "incident_partition",
+        ["partition_key", "state", "incident_id"],
+        unique=False,
     )
     op.create_index("ix_incident_partition_result_id", "incident_partition", ["result_id"], unique=False)
     op.create_table(

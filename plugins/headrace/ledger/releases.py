@@ -1,0 +1,230 @@
+"""Waiving failures and letting rows go on, with what must run again for it; orchestration interpreter."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from headrace.contracts.json_safe import make_name_safe
+from headrace.exceptions import InvalidActionError, UnknownIncidentError
+from headrace.ledger.audit import Act, act_on, require_text
+from headrace.ledger.database import Ledger
+from headrace.ledger.quarantine import HELD, RELEASED, RELEASING
+from headrace.ledger.schema import attempt, check_result, check_state, incident, quarantine, quarantined_row, waiver
+from headrace.ledger.statements import chunk
+from headrace.ledger.verdicts import describe_waiver, write_verdicts
+from headrace.quality.incidents import PartitionState, decide_pass
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """A task to clear with what is downstream of it, so that a decision takes effect."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+
+
+def waive(
+    ledger: Ledger,
+    incident_id: int,
+    actor: str,
+    partition_keys: Sequence[str],
+    reason: str,
+    *,
+    now: datetime | None = None,
+) -> list[Rerun]:
+    """Let a failing check pass on some partitions, on a person's word, until other data is landed.
+
+    The verdicts are decided anew at once.
+
+    Args:
+        ledger: The ledger.
+        incident_id: The check's incident.
+        actor: Who.
+        partition_keys: Partitions that fail in it.
+        reason: Why.
+        now: The time; by default the clock's.
+
+    Returns:
+        The tasks that found the failures: to be run again with what they stopped.
+    """
+    reason = require_text(reason, "the reason")
+    with act_on(ledger, incident_id, actor, now) as act:
+        keys = _require_keys(act, partition_keys, PartitionState.FAILING, PartitionState.QUARANTINED)
+        case, before = act.case, act.case.state
+        rows = [
+            {"check_id": case.check_id, "partition_key": key, "actor": act.actor, "reason": reason, "at": act.now}
+            for key in keys
+        ]
+        act.connection.execute(insert(waiver), rows)
+        for key in keys:
+            line = case.lines[key]
+            act.note("waived", key, reason=reason, before=line.state.value, after=PartitionState.WAIVED.value)
+            line.state = PartitionState.WAIVED
+            case.touched.add(key)
+        excused = describe_waiver(act.actor, reason)
+        state = check_state.c
+        for some in chunk(keys):
+            mine = (state.check_id == case.check_id) & state.partition_key.in_(some)
+            act.connection.execute(update(check_state).where(mine).values(excused=excused))
+        places = {(case.dataset, key) for key in keys}
+        write_verdicts(act.connection, places, act.now, why="waived", actor=act.actor)
+        step = decide_pass(case.standing, len(case.unsettled), {PartitionState.WAIVED})
+        act.take(step, reason)
+        if step.change is not None:
+            act.note(
+                "resolved", step=step, resolution=case.resolution, reason=reason, before=before.value,
+                after=case.state.value,
+            )  # fmt: skip
+        return _find_tasks(act.connection, case.check_id, keys)
+
+
+def release(
+    ledger: Ledger,
+    incident_id: int,
+    actor: str,
+    partition_keys: Sequence[str],
+    reason: str,
+    *,
+    row_ids: Sequence[str] | None = None,
+    now: datetime | None = None,
+) -> list[Rerun]:
+    """Let go on what an incident's check set aside of some partitions: the gate puts it back when it runs again.
+
+    Args:
+        ledger: The ledger.
+        incident_id: The check's incident.
+        actor: Who.
+        partition_keys: Partitions of which rows are held.
+        reason: Why.
+        row_ids: Only these rows; None: all.
+        now: The time; by default the clock's.
+
+    Returns:
+        The gates' tasks, to be run again with what is downstream of them.
+    """
+    reason = require_text(reason, "the reason")
+    with act_on(ledger, incident_id, actor, now) as act:
+        known = [key for key, line in act.case.lines.items() if line.state is PartitionState.QUARANTINED]
+        held = _load_held(act.connection, act.case.check_id, list(partition_keys) or known)
+        missing = sorted(set(partition_keys) - {str(row.partition_key) for row in held})
+        if missing or not held:
+            raise InvalidActionError(
+                f"no rows of {_name(missing) or 'any partition'} are set aside for incident {incident_id}: a partition "
+                "that fails as a whole can be waived",
+                incident_id=incident_id,
+            )
+        for row in held:
+            _release_set(act, row, reason, row_ids)
+        return _find_tasks(act.connection, act.case.check_id, sorted({str(row.partition_key) for row in held}))
+
+
+def release_quarantine(
+    ledger: Ledger,
+    quarantine_id: int,
+    actor: str,
+    reason: str,
+    row_ids: Sequence[str] | None = None,
+    *,
+    now: datetime | None = None,
+) -> list[Rerun]:
+    """Let go on one set of rows that was set aside, or some of them: the gate puts them back when it runs again.
+
+    Args:
+        ledger: The ledger.
+        quarantine_id: The set.
+        actor: Who.
+        reason: Why.
+        row_ids: Only these rows, of those that are shown; None: all.
+        now: The time; by default the clock's.
+
+    Returns:
+        The gate's task, to be run again with what is downstream of it.
+    """
+    reason = require_text(reason, "the reason")
+    with ledger.connect() as connection:
+        query = select(incident.c.id).join(quarantine, quarantine.c.check_id == incident.c.check_id)
+        incident_id = connection.execute(query.where(quarantine.c.id == quarantine_id)).scalar()
+    if incident_id is None:
+        raise UnknownIncidentError(f"there is no quarantine {quarantine_id} in the ledger", quarantine_id=quarantine_id)
+    with act_on(ledger, int(incident_id), actor, now) as act:
+        row = act.connection.execute(select(quarantine).where(quarantine.c.id == quarantine_id)).one()
+        if row.state not in (HELD, RELEASING):
+            raise InvalidActionError(
+                f"quarantine {quarantine_id} is {row.state} already", quarantine_id=quarantine_id, state=row.state
+            )
+        _release_set(act, row, reason, row_ids)
+        return _find_tasks(act.connection, int(row.check_id), [str(row.partition_key)])
+
+
+def _release_set(act: Act, row: Any, reason: str, row_ids: Sequence[str] | None) -> None:
+    c = quarantined_row.c
+    mine = (c.quarantine_id == row.id) & (c.state != RELEASED)
+    if row_ids is not None:
+        known = set(act.connection.execute(select(c.row_id).where(mine, c.row_id.in_(row_ids))).scalars())
+        if not row_ids or set(row_ids) - known:
+            raise InvalidActionError(
+                f"quarantine {row.id} does not hold {_name(sorted(set(row_ids) - known)) or 'no rows'}",
+                quarantine_id=row.id,
+            )
+        mine &= c.row_id.in_(row_ids)
+    act.connection.execute(update(quarantined_row).where(mine).values(state=RELEASING))
+    values = {
+        "state": RELEASING,
+        "changed_at": act.now,
+        "actor": act.actor,
+        "actor_reason": reason,
+        "release_whole": row_ids is None or bool(row.release_whole),
+    }
+    act.connection.execute(update(quarantine).where(quarantine.c.id == row.id).values(values))
+    act.note(
+        "release_requested", str(row.partition_key), reason=reason, quarantine_id=row.id,
+        rows=row.rows if row_ids is None else len(row_ids), before=row.state, after=RELEASING,
+    )  # fmt: skip
+
+
+def _load_held(connection: Connection, check_id: int, partition_keys: Sequence[str]) -> list[Any]:
+    c = quarantine.c
+    held: list[Any] = []
+    for some in chunk(partition_keys):
+        mine = (c.check_id == check_id) & c.partition_key.in_(some) & (c.state == HELD)
+        held += connection.execute(select(quarantine).where(mine).order_by(c.id)).all()
+    return held
+
+
+def _require_keys(act: Act, partition_keys: Sequence[str], *states: PartitionState) -> list[str]:
+    keys = sorted({make_name_safe(key or "", 100) for key in partition_keys}) or act.case.unsettled
+    wrong = [key for key in keys if key not in act.case.lines or act.case.lines[key].state not in states]
+    if wrong or not keys:
+        raise InvalidActionError(
+            f"{_name(wrong) or 'no partition'} fails in incident {act.case.id} now; what fails is "
+            f"{_name(act.case.unsettled) or 'nothing'}",
+            incident_id=act.case.id,
+        )
+    return keys
+
+
+def _find_tasks(connection: Connection, check_id: int, partition_keys: Sequence[str]) -> list[Rerun]:
+    """Find the tasks that made the newest result of a check on some partitions."""
+    a, state = attempt.c, check_state.c
+    query = (
+        select(a.dag_id, a.run_id, a.task_id, a.map_index)
+        .distinct()
+        .join(check_result, check_result.c.attempt_id == a.id)
+        .join(check_state, state.result_id == check_result.c.id)
+        .where(state.check_id == check_id)
+        .order_by(a.dag_id, a.run_id, a.task_id, a.map_index)
+    )
+    found: list[Rerun] = []
+    for some in chunk(partition_keys):
+        found += [Rerun(*row) for row in connection.execute(query.where(state.partition_key.in_(some)))]
+    return list(dict.fromkeys(found))
+
+
+def _name(keys: Sequence[str]) -> str:
+    shown = ", ".join(key or "the whole dataset" for key in keys[:5])
+    return f"{shown} and {len(keys) - 5} more" if len(keys) > 5 else shown
