@@ -3,25 +3,26 @@
 Importing this package imports nothing else, so either interpreter may do it. The building blocks of a DAG are found
 here when they are asked for::
 
-    from headrace import DbtTransform, LandPartition, PublishPartition, QualityGate, TfxPipeline
+    from headrace import DbtTransform, LandPartition, PublishPartition, QualityGate, SourceFreshness, TfxPipeline
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headrace.airflow.blocks import LandPartition, PublishPartition, QualityGate
+    from headrace.airflow.blocks import LandPartition, PublishPartition, QualityGate, SourceFreshness
     from headrace.airflow.task_groups.dbt_transform import DbtTransform
     from headrace.airflow.task_groups.tfx_pipeline import TfxPipeline
 
 __version__ = "0.1.0"
-__all__ = ["DbtTransform", "LandPartition", "PublishPartition", "QualityGate", "TfxPipeline"]
+__all__ = ["DbtTransform", "LandPartition", "PublishPartition", "QualityGate", "SourceFreshness", "TfxPipeline"]
 
 _HOMES = {
     "DbtTransform": "headrace.airflow.task_groups.dbt_transform",
     "LandPartition": "headrace.airflow.blocks",
     "PublishPartition": "headrace.airflow.blocks",
     "QualityGate": "headrace.airflow.blocks",
+    "SourceFreshness": "headrace.airflow.blocks",
     "TfxPipeline": "headrace.airflow.task_groups.tfx_pipeline",
 }
 

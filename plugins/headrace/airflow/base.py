@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
 
@@ -31,6 +31,7 @@ class HeadraceOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("partition_key",)
+    needs_partition: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -47,7 +48,7 @@ class HeadraceOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         with as_airflow_errors():
-            if not self.partition_key:
+            if self.needs_partition and not self.partition_key:
                 raise InvalidPartitionKeyError(
                     f"The DAG run {context['run_id']} has no partition key: trigger {self.dag_id} with one, for "
                     f"example 'headrace run {self.dag_id} --partition 2013-01'."

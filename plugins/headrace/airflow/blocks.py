@@ -11,6 +11,7 @@ from airflow.sdk import Asset
 from headrace.airflow.operators.landing import LandPartitionOperator
 from headrace.airflow.operators.publishing import PublishPartitionOperator
 from headrace.airflow.operators.quality_gate import QualityGateOperator
+from headrace.airflow.operators.source_freshness import SourceFreshnessOperator
 from headrace.exceptions import ConfigurationError
 from headrace.gx.suites import list_suites
 from headrace.settings import load_settings
@@ -58,3 +59,16 @@ def PublishPartition(  # noqa: N802
         kwargs: For the operator.
     """
     return PublishPartitionOperator(task_id=task_id, relation=relation, asset=asset, order_by=order_by, **kwargs)
+
+
+def SourceFreshness(  # noqa: N802
+    select: str | Sequence[str] = (), *, task_id: str = "check_freshness", **kwargs: Any
+) -> SourceFreshnessOperator:
+    """Check that the dbt sources are as fresh as their ``freshness`` says; a stale one stops the chain.
+
+    Args:
+        select: dbt selection of sources, for example ``source:raw``; empty: all that have a ``freshness``.
+        task_id: Of the task.
+        kwargs: For the operator.
+    """
+    return SourceFreshnessOperator(task_id=task_id, select=select, **kwargs)
