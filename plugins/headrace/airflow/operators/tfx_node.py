@@ -26,6 +26,7 @@ from headrace.exceptions import (
 )
 from headrace.jobs.environment import build_worker_environment
 from headrace.jobs.job import Job, JobExit
+from headrace.quality.severity import override_severity
 from headrace.quality.verdict import decide_verdict, require_usable
 from headrace.settings import Settings, load_settings
 
@@ -141,8 +142,8 @@ class TfxNodeOperator(HeadraceOperator):
         if outcome.partitions:
             write_json(self._window_file(context), {"partitions": list(outcome.partitions)})
         if outcome.checks:
-            about = self._load_metadata(settings)
-            filed = [self._file_check(check, about) for check in outcome.checks]
+            metadata = self._load_metadata(settings)
+            filed = [self._file_check(check, metadata) for check in outcome.checks]
             checks = self.record_checks(context, filed, complete=True)
             outcome = replace(outcome, checks=tuple(checks))
         statistics = load_statistics(folder)
@@ -167,18 +168,19 @@ class TfxNodeOperator(HeadraceOperator):
             )
         return outcome
 
-    def _file_check(self, check: CheckResult, about: Mapping[str, Any]) -> CheckResult:
-        """Return a node's check under the pipeline's own dataset, with what the pipeline says of itself."""
+    def _file_check(self, check: CheckResult, metadata: Mapping[str, Any]) -> CheckResult:
+        """Return a node's check under the pipeline's own dataset, with what the pipeline says of itself and of it."""
         own = f"{self.pipeline}."
         dataset = check.dataset if check.dataset.startswith(own) else f"{own}{check.dataset}"
-        return replace(check, dataset=dataset, meta={**about, **check.meta})
+        about = {name: metadata[name] for name in ABOUT if name in metadata}
+        filed = replace(check, dataset=dataset, meta={**about, **check.meta})
+        return override_severity(filed, metadata.get("severity", {}))
 
-    def _load_metadata(self, settings: Settings) -> dict[str, Any]:
+    def _load_metadata(self, settings: Settings) -> Mapping[str, Any]:
         try:
-            metadata = CompiledPipeline.load(settings.compiled_pipeline_dir(self.pipeline)).metadata
+            return CompiledPipeline.load(settings.compiled_pipeline_dir(self.pipeline)).metadata
         except ContractError:
             return {}  # the node could not have run without; a test's stand-in can
-        return {name: metadata[name] for name in ABOUT if name in metadata}
 
     def _list_read(self, settings: Settings) -> list[str]:
         """Return the pipeline's examples, and the datasets that these are made from."""
@@ -243,9 +245,12 @@ class TfxNodeOperator(HeadraceOperator):
         """Raise where the node refuses what it checked; else return what other tasks may want to know."""
         if outcome.state == "SKIPPED":
             raise AirflowSkipException(f"A condition of {self.pipeline} says that {self.node} is not to run.")
-        for check in outcome.checks:
-            self.log.info("%s: %s", check.status.value.upper(), check.message)
-        failed = [check.message for check in outcome.checks if not check.passed]
+        failing = [check for check in outcome.checks if not check.passed]
+        for check in failing:
+            self.log.info("%s (%s): %s", check.status.value.upper(), check.severity.value, check.message)
+        if outcome.checks:
+            self.log.info("%d of %d checks passed", len(outcome.checks) - len(failing), len(outcome.checks))
+        failed = [check.message for check in failing]
         if outcome.blessed is False:
             raise ModelNotBlessedError(
                 f"NOT BLESSED: {self.node} refused the model of partition {self.partition_key}; it was not pushed. "
