@@ -34,7 +34,7 @@ SORTS = tuple(query_incidents.ORDERS)
 
 def list_incidents(
     ledger: "Ledger",
-    filter: IncidentFilter,  # noqa: A002 - what everybody calls it
+    filter: IncidentFilter,
     *,
     sort: str = "severity",
     limit: int = 50,
