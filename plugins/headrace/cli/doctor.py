@@ -7,13 +7,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from headrace.cli.compile import changed_dbt_sources, changed_pipeline_sources, find_pipelines
+from headrace.cli.compile import changed_dbt_sources, changed_pipeline_sources, find_pipelines, is_lineage_stale
 from headrace.dbt.profiles import load_warehouse_path
 from headrace.exceptions import HeadraceError
 from headrace.gx.suites import list_suites
+from headrace.ledger.database import connect_ledger
+from headrace.ledger.schema import HEAD
+from headrace.ledger_connection import resolve_ledger_url
+from headrace.notifications.parse_routes import load_routes
 from headrace.settings import Settings
 
-PACKAGES = ("apache-airflow", "astronomer-cosmos", "dbt-core", "dbt-duckdb", "duckdb", "great-expectations")
+PACKAGES = (
+    "apache-airflow",
+    "astronomer-cosmos",
+    "dbt-core",
+    "dbt-duckdb",
+    "duckdb",
+    "great-expectations",
+    "sqlalchemy",
+)
 WANTED_DISK_GB = 5
 
 
@@ -44,6 +56,9 @@ def examine(settings: Settings) -> list[Finding]:
         _examine_dbt,
         _examine_expectations,
         _examine_pipelines,
+        _examine_lineage,
+        _examine_ledger,
+        _examine_notifications,
         _examine_machine,
     ]
     return [finding for look in looks for finding in look(settings)]
@@ -100,6 +115,40 @@ def _examine_pipelines(settings: Settings) -> Iterator[Finding]:
     for pipeline in find_pipelines(settings):
         changed = changed_pipeline_sources(settings, pipeline)
         yield Finding(f"TFX pipeline {pipeline}", not changed, _describe_changed(changed), "run 'headrace compile'")
+
+
+def _examine_lineage(settings: Settings) -> Iterator[Finding]:
+    try:
+        stale = is_lineage_stale(settings)
+    except HeadraceError as error:
+        yield Finding("lineage", False, error.message, "run 'headrace compile'")
+        return
+    found = "not compiled, or its suites, models or pipelines changed since" if stale else "compiled, up to date"
+    yield Finding("lineage", not stale, found, "run 'headrace compile'; without it failures are not grouped by cause")
+
+
+def _examine_ledger(settings: Settings) -> Iterator[Finding]:
+    if settings.ledger_conn_id is None and not settings.ledger_path.exists():
+        yield Finding("ledger", True, f"{settings.ledger_path}, not made yet: the first task that records makes it")
+        return
+    try:
+        with connect_ledger(resolve_ledger_url(settings)) as ledger:
+            ledger.check()
+            yield Finding("ledger", True, f"{ledger.place}, version {HEAD}")
+    except HeadraceError as error:
+        remedy = "see docs/on-call.md" if settings.ledger_conn_id is None else "check the connection in ledger_conn_id"
+        yield Finding("ledger", False, error.message, remedy)
+
+
+def _examine_notifications(settings: Settings) -> Iterator[Finding]:
+    file = settings.notifications_file
+    if not file.exists():
+        remedy = "write one where somebody is to be told; see docs/on-call.md"
+        yield Finding("notifications", False, f"{file} does not exist: nobody is told", remedy, needed=False)
+        return
+    routes = load_routes(file)
+    found = "; ".join(routes.problems) or f"{file}: {', '.join(routes.routes) or 'no routes'}"
+    yield Finding("notifications", not routes.problems, found, f"mend {file}; see docs/on-call.md")
 
 
 def _examine_machine(settings: Settings) -> Iterator[Finding]:
