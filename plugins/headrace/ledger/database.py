@@ -110,6 +110,16 @@ def open_ledger(url: str | URL | Path) -> Ledger:
     return ledger
 
 
+def connect_ledger(url: str | URL | Path) -> Ledger:
+    """Open the ledger as it is, whatever its tables are: to look at it, not to use it.
+
+    Raises:
+        ConfigurationError: The URL is none, or of another database.
+    """
+    address = _parse_url(url)
+    return Ledger(_create_engine(address), describe_place(address))
+
+
 def _parse_url(url: str | URL | Path) -> URL:
     if isinstance(url, Path):
         return URL.create("sqlite+pysqlite", database=str(url.absolute()))
