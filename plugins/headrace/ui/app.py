@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 
+from headrace.ui.api_actions import router as acting
 from headrace.ui.api_read import router as reading
 from headrace.ui.errors import add_error_handlers
 from headrace.ui.headers import SecurityHeaders
@@ -18,6 +19,7 @@ def build_app() -> FastAPI:
     app = FastAPI(title="Headrace", version="1", openapi_url=None, docs_url=None, redoc_url=None)
     add_error_handlers(app)
     app.include_router(reading, prefix=API_PREFIX)
+    app.include_router(acting, prefix=API_PREFIX)
     app.include_router(static_files)
     app.include_router(pages)
     return app
