@@ -162,6 +162,16 @@ def tell_lineage(ledger: "Ledger", settings: Settings) -> None:
     sync_lineage(ledger, lineage)
 
 
+def list_datasets(settings: Settings, relation: str) -> list[str]:
+    """Return under which names results about a table are filed, as the compiled lineage knows; none without it."""
+    try:
+        lineage = Lineage.load(settings.lineage_file)
+    except ContractError:
+        return []
+    wanted = relation.lower().split(".")[-2:]
+    return [each.name for each in lineage.datasets if (each.relation or "").lower().split(".")[-2:] == wanted]
+
+
 def task_try(context: Context) -> TaskTry:
     """Return the try of the task that runs in this context: by what its results are recorded."""
     task_instance = context["ti"]

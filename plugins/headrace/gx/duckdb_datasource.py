@@ -21,7 +21,17 @@ EngineType = type[SqlAlchemyExecutionEngine]
 
 
 class DuckdbExecutionEngine(SqlAlchemyExecutionEngine):
-    """Runs expectations in DuckDB over one connection that stays open."""
+    """Runs expectations in DuckDB over one connection that stays open.
+
+    Attributes:
+        last_statement: What was run last, as SQLAlchemy has it: GX builds it, and keeps it to itself.
+    """
+
+    last_statement: Any = None
+
+    def execute_query(self, selectable: Any) -> Any:
+        self.last_statement = selectable
+        return super().execute_query(selectable)
 
     @contextmanager
     def get_connection(self) -> Generator[sqlalchemy.Connection, None, None]:

@@ -1,48 +1,54 @@
 """From GX's validation result to check results; pure; orchestration interpreter."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headrace.contracts.check_result import CheckResult, Severity, Status
+from headrace.contracts.check_result import CheckResult, Status
+from headrace.contracts.json_safe import make_json_safe, make_text_safe
+from headrace.gx.check_meta import CheckMeta
 from headrace.gx.sentences import describe_failure
 from headrace.gx.suites import SuiteTarget
 
 _NOT_EXPECTED = ("column", "column_list", "column_A", "column_B", "batch_id", "unexpected_rows_query")
 
 
-def parse_validation_result(
-    validation: Mapping[str, Any], target: SuiteTarget, partition_key: str | None, total_rows: int
-) -> list[CheckResult]:
-    """Turn GX's JSON into one check result an expectation.
+def parse_result(
+    result: Mapping[str, Any],
+    check: CheckMeta,
+    target: SuiteTarget,
+    partition_key: str | None,
+    total_rows: int,
+    sample: Sequence[Mapping[str, Any]] = (),
+) -> CheckResult:
+    """Turn GX's JSON of one expectation into a check result.
 
     Args:
-        validation: ``ExpectationSuiteValidationResult.to_json_dict()``, result format SUMMARY.
+        result: One of ``ExpectationSuiteValidationResult.to_json_dict()["results"]``, result format SUMMARY.
+        check: What the suite says beside the expectation.
         target: What was checked.
         partition_key: The partition; None where the whole table was checked.
         total_rows: Rows of it.
+        sample: Failing rows, whole, as DuckDB gave them.
     """
-    return [_parse_result(result, target, partition_key, total_rows) for result in validation["results"]]
-
-
-def _parse_result(
-    result: Mapping[str, Any], target: SuiteTarget, partition_key: str | None, total_rows: int
-) -> CheckResult:
     configuration = result["expectation_config"]
     kwargs = configuration.get("kwargs") or {}
     details = result.get("result") or {}
-    severity = Severity(str(configuration.get("severity") or "critical").lower())
     reason = find_exception(result.get("exception_info") or {})
     subject = f"{partition_key} {target.dataset}" if partition_key else target.dataset
-    sample = _sample(details, target)
+    rows = tuple(
+        {name: _show_time(make_json_safe(value), target.time_zone) for name, value in row.items()} for row in sample
+    )
     if reason:
         status, message = Status.ERROR, f"{subject}: {configuration['type']} could not be evaluated: {reason}"
     elif result["success"]:
         status, message = Status.PASSED, f"{subject}: {configuration['type']} holds"
     else:
         status = Status.FAILED
-        message = f"{subject}: {describe_failure(configuration, details, sample, target.row_key, total_rows)}"
+        described = {**configuration, "meta": check.meta}
+        sentence = describe_failure(described, details, rows, target.row_key, total_rows, partition_key)
+        message = f"{subject}: {sentence}"
     counts_rows = "unexpected_count" in details and not reason
-    if configuration["type"] == "unexpected_rows_expectation" and not reason:
+    if "unexpected_rows_query" in kwargs and not reason:
         failed_rows: int | None = int(details.get("observed_value") or 0)
     else:
         failed_rows = int(details["unexpected_count"]) if counts_rows else None
@@ -55,15 +61,19 @@ def _parse_result(
         partition_key=partition_key,
         check=configuration["type"],
         column=name_columns(kwargs),
-        severity=severity,
+        severity=check.severity,
         status=status,
-        message=message,
-        observed=observed,
-        expected={key: value for key, value in kwargs.items() if key not in _NOT_EXPECTED and value is not None}
+        message=make_text_safe(message),
+        observed=make_json_safe(observed),
+        expected=make_json_safe(
+            {key: value for key, value in kwargs.items() if key not in _NOT_EXPECTED and value is not None}
+        )
         or None,
         failed_rows=failed_rows,
         total_rows=int(details["element_count"]) if "element_count" in details else total_rows,
-        sample=sample if status is Status.FAILED else (),
+        sample=rows if status is Status.FAILED else (),
+        check_id=check.check_id,
+        meta=check.meta,
     )
 
 
@@ -86,14 +96,6 @@ def name_columns(kwargs: Mapping[str, Any]) -> str | None:
         return str(kwargs["column"])
     several = kwargs.get("column_list") or [kwargs[key] for key in ("column_A", "column_B") if kwargs.get(key)]
     return ", ".join(several) or None
-
-
-def _sample(details: Mapping[str, Any], target: SuiteTarget) -> tuple[Mapping[str, Any], ...]:
-    rows = details.get("partial_unexpected_index_list") or []
-    if not rows:
-        values = details.get("partial_unexpected_list") or []
-        rows = [value for value in values if isinstance(value, Mapping)]
-    return tuple({name: _show_time(value, target.time_zone) for name, value in row.items()} for row in rows[:20])
 
 
 def _show_time(value: Any, time_zone: str | None) -> Any:

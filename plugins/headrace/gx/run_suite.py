@@ -4,21 +4,53 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from headrace.contracts.check_result import CheckResult
+from headrace.contracts.check_result import CheckResult, Status
 from headrace.exceptions import ConfigurationError, NoResultsError
-from headrace.gx.parse_results import name_columns, parse_validation_result
+from headrace.gx.check_meta import CheckMeta, describe_checks
+from headrace.gx.failing_rows import FailingRows, find_failing_rows, is_about_rows
+from headrace.gx.parse_results import find_exception, parse_result
 from headrace.gx.suites import SuiteDocument, SuiteTarget, build_expectation_suite, load_suite
-from headrace.quality.identifiers import quote_identifier, quote_literal, quote_relation
 from headrace.quality.partitions import check_partition_key
 from headrace.warehouse.connection import open_warehouse, translate_open_error
+from headrace.warehouse.quarantine_tables import TAGS, PartitionRows, describe_columns, select_partition
 
 SAMPLE_ROWS = 20
 
-log = logging.getLogger(__name__)
+
+@dataclass(frozen=True)
+class Checked:
+    """An expectation's result, and which rows it would set aside.
+
+    Attributes:
+        result: The check result; nothing is set aside yet.
+        quarantines: Whether the check sets its failing rows aside.
+        limit: Largest share of the partition's rows that it may.
+        query: SQL for its failing rows, over the partition's tagged rows; None where there are none.
+        keys: Columns of the query that name a row; empty: it has the tags.
+    """
+
+    result: CheckResult
+    quarantines: bool = False
+    limit: float = 0.0
+    query: str | None = None
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SuiteRun:
+    """A suite's results, in its order, and the rows that it is about."""
+
+    target: SuiteTarget
+    checked: tuple[Checked, ...]
+
+    @property
+    def results(self) -> list[CheckResult]:
+        return [each.result for each in self.checked]
 
 
 def run_suite(
@@ -32,7 +64,35 @@ def run_suite(
     row_key: Sequence[str] | None = None,
     suite_parameters: Mapping[str, Any] | None = None,
 ) -> list[CheckResult]:
-    """Run a suite on the rows of one partition.
+    """Run a suite on the rows of one partition; see :func:`check_partition`, which also says which rows fail.
+
+    Returns:
+        One result an expectation, in the suite's order.
+    """
+    return check_partition(
+        context_dir,
+        suite,
+        warehouse,
+        partition_key,
+        table=table,
+        partition_column=partition_column,
+        row_key=row_key,
+        suite_parameters=suite_parameters,
+    ).results
+
+
+def check_partition(
+    context_dir: Path,
+    suite: str,
+    warehouse: Path,
+    partition_key: str | None,
+    *,
+    table: str | None = None,
+    partition_column: str | None = None,
+    row_key: Sequence[str] | None = None,
+    suite_parameters: Mapping[str, Any] | None = None,
+) -> SuiteRun:
+    """Run a suite on the rows of one partition, those that are set aside included: the partition as it was landed.
 
     The suite's ``meta`` says which table it is about: ``{"table": "raw.weather", "partition_column": "partition_key",
     "row_key": ["origin", "time_hour"]}``. The arguments of the same names win over it, so that a suite that
@@ -48,54 +108,122 @@ def run_suite(
         row_key: Columns that name a row.
         suite_parameters: Values of ``{"$PARAMETER": …}`` in the suite; ``partition_key`` is always among them.
 
-    Returns:
-        One result an expectation, in the suite's order.
-
     Raises:
-        ConfigurationError: No such suite, table or column, or a suite that GX cannot read; the message says which.
+        ConfigurationError: No such suite, table or column, a suite that GX cannot read, or ``quarantine`` where rows
+            cannot be set aside; the message says which.
         NoResultsError: The partition has no rows, the suite no expectations, or GX too few results.
         WarehouseLockedError: Another process holds the warehouse.
     """
     document = load_suite(context_dir, suite)
     target = document.target(table, partition_column, row_key)
-    query, total_rows = _select_partition(warehouse, document, target, partition_key)
     _silence_gx()
     expectation_suite = build_expectation_suite(document)
-    with _open_batch(warehouse, query) as batch:
+    checks = _decide_quarantine(document)
+    plain, tagged = _select_partition(
+        warehouse, document, target, partition_key, tagged=any(check.quarantine for check in checks)
+    )
+    parameters = {"partition_key": partition_key, **(suite_parameters or {})}
+    checked: dict[int, Checked] = {}
+    with _open_source(warehouse) as source:
+        batch = _open_batch(warehouse, source, "partition", plain.query)
         validation = batch.validate(
             expectation_suite,
-            expectation_parameters={"partition_key": partition_key, **(suite_parameters or {})},
-            result_format={
-                "result_format": "SUMMARY",
-                "partial_unexpected_count": SAMPLE_ROWS,
-                **({"unexpected_index_column_names": list(target.row_key)} if target.row_key else {}),
-            },
+            expectation_parameters=parameters,
+            # rows are fetched below, and only where some fail
+            result_format={"result_format": "SUMMARY", "partial_unexpected_count": 0},
         )
-    checked_key = partition_key if target.partition_column else None
-    results = parse_validation_result(validation.to_json_dict(), target, checked_key, total_rows)
-    if len(results) != len(document.expectations):
+        rows = _FailingRows(warehouse, source, batch, plain, tagged)
+        checked_key = partition_key if target.partition_column else None
+        for result in validation.results:
+            place = int(result.expectation_config.id)
+            document_of_result = result.to_json_dict()
+            failing = FailingRows()
+            if not result.success and not find_exception(document_of_result.get("exception_info") or {}):
+                failing = rows.find(result.expectation_config, tagged=checks[place].quarantine)
+            parsed = parse_result(
+                document_of_result, checks[place], target, checked_key, plain.rows, _without_tags(failing.sample)
+            )
+            checked[place] = _with_selection(parsed, checks[place], failing, document, target)
+    if len(checked) != len(document.expectations):
         raise NoResultsError(
-            f"suite {suite} has {len(document.expectations)} expectations and GX gave {len(results)} results",
+            f"suite {suite} has {len(document.expectations)} expectations and GX gave {len(checked)} results",
             suite=suite,
         )
-    return _in_order(results, document)
+    return SuiteRun(target, tuple(checked[place] for place in sorted(checked)))
+
+
+def _decide_quarantine(suite: SuiteDocument) -> list[CheckMeta]:
+    """Return what is known of each check; what only the suite marks counts for expectations about rows."""
+    decided = []
+    checks = describe_checks(suite.name, suite.meta, suite.expectations)
+    for number, (check, expectation) in enumerate(zip(checks, suite.expectations, strict=True), 1):
+        about_rows = is_about_rows(str(expectation["type"])) if check.quarantine else True
+        if check.required and not about_rows:
+            raise ConfigurationError(
+                f"suite {suite.name}: expectation {number} ({expectation['type']}) is marked quarantine and is about "
+                "the whole table: no row fails it by itself. Take the mark away, or check rows, for example with "
+                "expect_column_values_to_be_between or unexpected_rows_expectation",
+                suite=suite.name,
+                expectation=expectation["type"],
+            )
+        decided.append(check if about_rows else replace(check, quarantine=False))
+    return decided
+
+
+def _with_selection(
+    result: CheckResult, check: CheckMeta, failing: FailingRows, suite: SuiteDocument, target: SuiteTarget
+) -> Checked:
+    if not check.quarantine or result.status is not Status.FAILED:
+        return Checked(result, check.quarantine, check.limit)
+    if failing.query and set(TAGS) <= set(failing.columns):
+        return Checked(result, True, check.limit, failing.query)
+    if failing.query and target.row_key and set(target.row_key) <= set(failing.columns):
+        return Checked(result, True, check.limit, failing.query, target.row_key)
+    key = ", ".join(target.row_key) or "a row_key, which the suite's meta does not name,"
+    raise ConfigurationError(
+        f"suite {suite.name}: {result.check} is marked quarantine, and which rows fail cannot be told: let its query "
+        f"return every column (select * from {{batch}} …) or {key}; it returns {', '.join(failing.columns) or 'none'}",
+        suite=suite.name,
+        expectation=result.check,
+    )
+
+
+def _without_tags(sample: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in row.items() if name not in TAGS} for row in sample]
+
+
+class _FailingRows:
+    """Finds failing rows in the partition's batch, or in one that has the tags, opened when it is first wanted."""
+
+    def __init__(
+        self, warehouse: Path, source: Any, batch: Any, plain: PartitionRows, tagged: PartitionRows | None
+    ) -> None:
+        self.warehouse, self.source, self.batch, self.plain, self.tagged = warehouse, source, batch, plain, tagged
+        self._tagged_batch: Any = None
+
+    def find(self, configuration: Any, *, tagged: bool) -> FailingRows:
+        engine = self.source.get_execution_engine()
+        if not tagged or self.tagged is None:
+            return find_failing_rows(engine, configuration, self.batch.id, self.plain.columns, SAMPLE_ROWS)
+        if self._tagged_batch is None:
+            self._tagged_batch = _open_batch(self.warehouse, self.source, "tagged", self.tagged.query)
+            engine.load_batch_data(self._tagged_batch.id, self._tagged_batch.data)
+        return find_failing_rows(engine, configuration, self._tagged_batch.id, self.tagged.columns, SAMPLE_ROWS)
 
 
 def _select_partition(
-    warehouse: Path, suite: SuiteDocument, target: SuiteTarget, partition_key: str | None
-) -> tuple[str, int]:
-    """Return the query for the partition's rows, and their number, at least 1."""
+    warehouse: Path, suite: SuiteDocument, target: SuiteTarget, partition_key: str | None, *, tagged: bool
+) -> tuple[PartitionRows, PartitionRows | None]:
+    """Return the partition's rows, at least 1, and with tags where they are wanted."""
     import duckdb
 
-    relation = quote_relation(target.table)
-    where, values, what = "", [], f"table {target.table}"
+    key, what = "", f"table {target.table}"
     if target.partition_column:
         key = check_partition_key(partition_key)
-        column = quote_identifier(target.partition_column)
-        where, values, what = f" where {column} = {quote_literal(key)}", [key], f"partition {key} of {target.table}"
+        what = f"partition {key} of {target.table}"
     with open_warehouse(warehouse, read_only=True) as connection:
         try:
-            columns = [name for name, *_ in connection.execute(f"describe {relation}").fetchall()]
+            columns = list(describe_columns(connection, target.table))
         except duckdb.CatalogException as error:
             raise ConfigurationError(
                 f"suite {suite.name}: table {target.table} does not exist in {warehouse}",
@@ -112,19 +240,21 @@ def _select_partition(
                 suite=suite.name,
                 table=target.table,
             )
-        counting = f"select count(*) from {relation}" + (f" where {column} = ?" if values else "")
-        row = connection.execute(counting, values).fetchone()
-    if not row or not row[0]:
-        raise NoResultsError(
-            f"suite {suite.name}: {what} has no rows, so nothing would be checked", suite=suite.name, table=target.table
-        )
-    return f"select * from {relation}{where}", int(row[0])
+        plain = select_partition(connection, target.table, target.partition_column, key)
+        if not plain.rows:
+            raise NoResultsError(
+                f"suite {suite.name}: {what} has no rows, so nothing would be checked",
+                suite=suite.name,
+                table=target.table,
+            )
+        if not tagged:
+            return plain, None
+        return plain, select_partition(connection, target.table, target.partition_column, key, tagged=True)
 
 
 @contextmanager
-def _open_batch(warehouse: Path, query: str) -> Iterator[Any]:
+def _open_source(warehouse: Path) -> Iterator[Any]:
     import great_expectations as gx
-    from great_expectations.datasource.fluent.interfaces import TestConnectionError
 
     from headrace.gx.duckdb_datasource import DuckdbExecutionEngine
 
@@ -136,12 +266,7 @@ def _open_batch(warehouse: Path, query: str) -> Iterator[Any]:
         kwargs={"connect_args": {"read_only": True}},
     )
     try:
-        try:
-            asset = source.add_query_asset("partition", query)
-            batch = asset.add_batch_definition_whole_table("partition").get_batch()
-        except TestConnectionError as error:
-            raise translate_open_error(warehouse, error) from error
-        yield batch
+        yield source
     finally:
         engine = source.get_execution_engine()
         if isinstance(engine, DuckdbExecutionEngine):
@@ -150,15 +275,17 @@ def _open_batch(warehouse: Path, query: str) -> Iterator[Any]:
         source.get_engine().dispose()
 
 
+def _open_batch(warehouse: Path, source: Any, name: str, query: str) -> Any:
+    from great_expectations.datasource.fluent.interfaces import TestConnectionError
+
+    try:
+        asset = source.add_query_asset(name, query)
+        return asset.add_batch_definition_whole_table(name).get_batch()
+    except TestConnectionError as error:
+        raise translate_open_error(warehouse, error) from error
+
+
 def _silence_gx() -> None:
     """No telemetry unless somebody asked for it, and no log line an expectation."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
-
-
-def _in_order(results: Sequence[CheckResult], suite: SuiteDocument) -> list[CheckResult]:
-    """Put results back into the suite's order, as far as types and columns tell them apart: GX groups them."""
-    places: dict[tuple[str, str | None], int] = {}
-    for place, each in enumerate(suite.expectations):
-        places.setdefault((str(each["type"]), name_columns(each.get("kwargs") or {})), place)
-    return sorted(results, key=lambda result: places.get((result.check, result.column), len(places)))

@@ -107,7 +107,7 @@ def load_suite(context_dir: Path, suite: str) -> SuiteDocument:
 
 
 def build_expectation_suite(suite: SuiteDocument) -> Any:
-    """Build GX's ``ExpectationSuite``.
+    """Build GX's ``ExpectationSuite``; each expectation's id is its place, by which its result is found again.
 
     Raises:
         ConfigurationError: An expectation is of a type that GX does not know, or its arguments are wrong.
@@ -142,5 +142,7 @@ def build_expectation_suite(suite: SuiteDocument) -> Any:
                 expectation=kind,
             ) from error
     return ExpectationSuite(
-        name=suite.name, expectations=[dict(each) for each in suite.expectations], meta=dict(suite.meta)
+        name=suite.name,
+        expectations=[{**each, "id": str(place)} for place, each in enumerate(suite.expectations)],
+        meta=dict(suite.meta),
     )

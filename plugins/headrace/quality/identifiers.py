@@ -33,6 +33,11 @@ def quote_relation(relation: str) -> str:
     return ".".join(quote_identifier(part) for part in parts)
 
 
+def quote_known_name(name: str) -> str:
+    """Quote a name that the database itself gave, whatever is in it; for names of people, see quote_identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def quote_literal(text: str) -> str:
     """Quote a string for the few places where SQL takes no bound parameter."""
     return "'" + text.replace("'", "''") + "'"

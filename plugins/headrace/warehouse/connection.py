@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.exceptions import ConfigurationError, WarehouseLockedError
+from headrace.quality.identifiers import quote_known_name
 
 if TYPE_CHECKING:
     import duckdb
@@ -47,6 +48,16 @@ def open_warehouse(warehouse: Path, *, read_only: bool = False) -> Iterator["duc
         yield connection
     finally:
         connection.close()
+
+
+def qualify_schema(connection: "duckdb.DuckDBPyConnection", schema: str) -> str:
+    """Return a schema's quoted name with the database in it.
+
+    In a file ``headrace.duckdb`` DuckDB would not know which ``headrace`` is meant. A file's name may be what no
+    identifier of ours may be.
+    """
+    (database,) = connection.execute("select current_database()").fetchone() or ("",)
+    return f"{quote_known_name(str(database))}.{quote_known_name(schema)}"
 
 
 def translate_open_error(warehouse: Path, error: Exception) -> WarehouseLockedError | ConfigurationError:

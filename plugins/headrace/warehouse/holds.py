@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.quality.partitions import check_partition_key
-from headrace.warehouse.connection import open_warehouse
+from headrace.warehouse.connection import open_warehouse, qualify_schema
 
 if TYPE_CHECKING:
     import duckdb
@@ -96,13 +96,8 @@ def name_relation(relation: str) -> str:
 
 
 def _prepare_table(connection: "duckdb.DuckDBPyConnection") -> str:
-    """Create the table of holds where there is none, and return its name.
-
-    The name has the database in it: in a file ``headrace.duckdb`` DuckDB would not know which ``headrace`` is meant.
-    """
-    (database,) = connection.execute("select current_database()").fetchone() or ("",)
-    quoted = str(database).replace('"', '""')  # a file's name may be what no identifier of ours may be
-    schema = f'"{quoted}".{HOLDS_SCHEMA}'
+    """Create the table of holds where there is none, and return its name."""
+    schema = qualify_schema(connection, HOLDS_SCHEMA)
     connection.execute(f"create schema if not exists {schema}")
     connection.execute(
         f"create table if not exists {schema}.{HOLDS_TABLE} (relation varchar, partition_key varchar, reason varchar, "

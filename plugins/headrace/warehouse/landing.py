@@ -10,8 +10,10 @@ from headrace.quality.identifiers import quote_identifier, quote_relation
 from headrace.quality.partitions import check_partition_key
 from headrace.warehouse.connection import open_warehouse
 from headrace.warehouse.holds import NOT_CHECKED, write_holds
+from headrace.warehouse.landed_files import write_landed_file
 from headrace.warehouse.landing_files import PARTITION_COLUMN, LandingFile, stage_file
 from headrace.warehouse.landing_tables import LandingTable, load_landing_tables
+from headrace.warehouse.quarantine import supersede_rows
 
 if TYPE_CHECKING:
     import duckdb
@@ -32,6 +34,10 @@ class LandedTable:
         path: The file that was read.
         rows: Rows of the partition, or of a reference table, now.
         replaced_rows: Rows that were there before and were replaced; 0 on the first landing.
+        sha256: Of the file's bytes.
+        changed: Whether these are other bytes than were landed here before; true on the first landing.
+        superseded_rows: Rows that a gate had set aside of what was there before.
+        partitioned: Whether a partition was landed; else the whole table.
         warnings: Plain sentences about what is odd but not wrong, such as unknown columns.
     """
 
@@ -40,6 +46,10 @@ class LandedTable:
     path: Path
     rows: int
     replaced_rows: int
+    sha256: str
+    changed: bool
+    superseded_rows: int
+    partitioned: bool
     warnings: tuple[str, ...] = ()
 
 
@@ -47,6 +57,9 @@ def land_partition(
     warehouse: Path, landing_dir: Path, tables: Sequence[LandingTable], partition_key: str, *, hold: bool = False
 ) -> list[LandedTable]:
     """Land one partition of every table, in one transaction; landing it again replaces it.
+
+    Rows that a gate had set aside of the partition are superseded with the rows that they were taken from. What people
+    released stays released as long as the file is the same, byte for byte; another file ends it.
 
     A partitioned table gets the columns ``partition_key`` and ``_landed_at`` (UTC). A table whose file is the same for
     every partition is a reference table and is replaced whole.
@@ -93,6 +106,15 @@ def _land_table(connection: "duckdb.DuckDBPyConnection", file: LandingFile, part
         where, values = f"where {quote_identifier(PARTITION_COLUMN)} = ?", [partition_key]
     else:
         where, values = "", []
+    landing_of = partition_key if table.partitioned else ""
+    changed = write_landed_file(connection, table.relation, landing_of, file.sha256, rows)
+    superseded = supersede_rows(
+        connection,
+        table.relation,
+        PARTITION_COLUMN if table.partitioned else None,
+        partition_key,
+        also_released=changed,
+    )
     replaced = _count(connection, f"select count(*) from {relation} {where}", values)
     connection.execute(f"delete from {relation} {where}", values)
     names = ", ".join(quote_identifier(name) for name in file.columns)
@@ -104,7 +126,18 @@ def _land_table(connection: "duckdb.DuckDBPyConnection", file: LandingFile, part
         values,
     )
     connection.execute(f"drop table {_STAGED}")
-    return LandedTable(table.name, table.relation, file.path, rows, replaced, file.warnings)
+    return LandedTable(
+        name=table.name,
+        relation=table.relation,
+        path=file.path,
+        rows=rows,
+        replaced_rows=replaced,
+        sha256=file.sha256,
+        changed=changed,
+        superseded_rows=superseded,
+        partitioned=table.partitioned,
+        warnings=file.warnings,
+    )
 
 
 def _prepare_table(connection: "duckdb.DuckDBPyConnection", table: LandingTable) -> None:

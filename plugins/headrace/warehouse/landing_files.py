@@ -1,6 +1,7 @@
 """Reading one landed CSV file strictly, and saying where it is wrong; orchestration interpreter."""
 
 import csv
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ class LandingFile:
         header: Its columns, in the file's order.
         columns: Declared column to data type, our own columns left out.
         warnings: Plain sentences about unknown columns.
+        sha256: Of the file's bytes.
     """
 
     table: LandingTable
@@ -39,6 +41,7 @@ class LandingFile:
     header: tuple[str, ...]
     columns: dict[str, str]
     warnings: tuple[str, ...]
+    sha256: str
 
     @classmethod
     def open(cls, table: LandingTable, landing_dir: Path, partition_key: str) -> "LandingFile":
@@ -60,7 +63,9 @@ class LandingFile:
             )
         unknown = [name for name in header if name not in columns]
         warnings = (f"{path} has {_columns(unknown)} unknown to source {table.name}: not landed",) if unknown else ()
-        return cls(table, path, header, columns, warnings)
+        with path.open("rb") as content:
+            sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+        return cls(table, path, header, columns, warnings, sha256)
 
 
 def stage_file(connection: "duckdb.DuckDBPyConnection", file: LandingFile, partition_key: str, staged: str) -> int:

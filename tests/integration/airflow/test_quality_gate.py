@@ -29,6 +29,9 @@ GOOD = "id\n1\n2\n"
 class Project:
     """A project of one partitioned table, a suite for it and a suite for a table that has no partitions."""
 
+    run_id = "r"
+    try_number = 1
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.warehouse = folder / "w.duckdb"
@@ -61,7 +64,8 @@ class Project:
         )
 
     def run(self, task: Any) -> Any:
-        context: Any = {"run_id": "r", "ti": SimpleNamespace(try_number=1)}
+        ti = SimpleNamespace(dag_id="dag", task_id=task.task_id, map_index=-1, try_number=self.try_number)
+        context: Any = {"run_id": self.run_id, "ti": ti}
         return task.execute(context)
 
     @property

@@ -50,8 +50,7 @@ def test_real_months_pass_but_for_the_wind(flights, suite: str, key: str) -> Non
     failing = [result.message for result in results if not result.passed]
     if (suite, key) == ("raw_weather", "2013-02"):
         assert failing == [
-            "2013-02 raw_weather: 1 of 2,010 rows has wind_speed above 200 mph "
-            "(1,048.36 at origin=EWR, time_hour=2013-02-12T08:00:00Z)"
+            "2013-02 raw_weather: 1 of 2,010 rows has wind_speed above 200 mph (1,048.36 at EWR, 12 Feb 08:00Z)"
         ]
         assert decide_verdict(results).decision is Decision.WARN
     else:
@@ -68,7 +67,16 @@ def test_the_wind_row_is_named_for_machines_too(flights) -> None:
     )  # fmt: skip
     assert (wind.failed_rows, wind.total_rows, wind.partition_key) == (1, 2010, "2013-02")
     assert wind.expected == {"min_value": 0, "max_value": 200}
-    assert wind.sample == ({"origin": "EWR", "time_hour": "2013-02-12T08:00:00Z", "wind_speed": 1048.36058},)
+    (row,) = wind.sample
+    assert len(row) == 17, "the whole row"
+    assert {name: row[name] for name in ("origin", "time_hour", "wind_speed", "wind_gust", "partition_key")} == {
+        "origin": "EWR", "time_hour": "2013-02-12T08:00:00Z", "wind_speed": 1048.36058, "wind_gust": None,
+        "partition_key": "2013-02",
+    }  # fmt: skip
+    assert wind.check_id == "acdff68c-e9f8-52ff-bbad-fce74e767df0"
+    assert wind.meta["owner"] == "data-platform@example.com"
+    assert wind.meta["unit"] == "mph"
+    assert "hurricane" in wind.meta["description"]
     assert CheckResult.from_json(json.loads(json.dumps(wind.to_json()))) == wind
 
 
@@ -81,7 +89,7 @@ def test_a_wind_that_reaches_the_features_blocks(flights, tmp_path: Path) -> Non
         )
     verdict = decide_verdict(run_suite(EXPECTATIONS, "flight_features", warehouse, "2013-02"))
     assert verdict.blocks
-    assert "above 200 mph (1,048.36 at flight_key=2013-02-" in verdict.causes[0].message
+    assert "above 200 mph (1,048.36 at 2013-02-" in verdict.causes[0].message
     assert not decide_verdict(run_suite(EXPECTATIONS, "flight_features", warehouse, "2013-01")).causes
 
 
@@ -103,8 +111,8 @@ def test_samples_are_bounded_and_sentences_plain(flights, tmp_path: Path) -> Non
     )
     results = run_suite(context, "odd", flights.warehouse, "2013-02")
     assert [result.message.removeprefix("2013-02 odd: ") for result in results] == [
-        "670 of 2,010 rows have origin that is none of EWR, JFK (LGA at origin=LGA, time_hour=2013-02-01T05:00:00; "
-        "LGA at origin=LGA, time_hour=2013-02-01T06:00:00; LGA at origin=LGA, time_hour=2013-02-01T07:00:00; …)",
+        "670 of 2,010 rows have origin that is none of EWR, JFK (LGA at LGA, 1 Feb 05:00; "
+        "LGA at LGA, 1 Feb 06:00; LGA at LGA, 1 Feb 07:00; …)",
         next(result.message for result in results if result.column == "wind_gust").removeprefix("2013-02 odd: "),
         "the number of rows is 2,010, expected at least 5,000",
         "there is no column snow",
@@ -116,10 +124,10 @@ def test_samples_are_bounded_and_sentences_plain(flights, tmp_path: Path) -> Non
     ]
     assert all(len(result.sample) <= 20 for result in results)
     assert len(results[0].sample) == 20
-    assert "rows have no wind_gust (null at origin=" in results[1].message
+    assert "rows have no wind_gust (null at EWR, " in results[1].message
     assert results[1].message.endswith("; at most 10 % may")
     assert "2,010 of 2,010 rows have origin, month that other rows have too" in results[5].message
-    assert results[6].message.endswith("of 2,010 rows fail: it is too cold for de-icing fluid of type I")
+    assert "of 2,010 rows fail: it is too cold for de-icing fluid of type I (EWR, " in results[6].message
     assert results[6].failed_rows
     assert results[6].failed_rows > 0
 

@@ -1,11 +1,13 @@
 """The sentence that on-call reads."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
-from headrace.gx.parse_results import find_exception, name_columns, parse_validation_result
-from headrace.gx.sentences import describe_failure, show_value
+from headrace.gx.check_meta import describe_checks
+from headrace.gx.parse_results import find_exception, name_columns, parse_result
+from headrace.gx.sentences import describe_failure, show_time, show_value
 from headrace.gx.suites import SuiteTarget
 
 
@@ -79,22 +81,44 @@ def test_columns_of_an_expectation() -> None:
 
 
 def test_utc_is_marked_only_where_the_suite_says_so() -> None:
-    validation = {
-        "results": [
-            {
-                "success": False,
-                "expectation_config": {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "x"}},
-                "result": {
-                    "unexpected_count": 1,
-                    "element_count": 2,
-                    "partial_unexpected_index_list": [{"at": "2013-02-12T08:00:00", "x": None}],
-                },
-                "exception_info": {"raised_exception": False},
-            }
-        ]
+    result = {
+        "success": False,
+        "expectation_config": {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "x"}},
+        "result": {"unexpected_count": 1, "element_count": 2},
+        "exception_info": {"raised_exception": False},
     }
-    for zone, shown in (("UTC", "2013-02-12T08:00:00Z"), (None, "2013-02-12T08:00:00")):
+    (check,) = describe_checks("w", {}, [{"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "x"}}])
+    sample = [{"at": datetime(2013, 2, 12, 8), "x": None}]
+    for zone, shown in (("UTC", "12 Feb 2013 08:00Z"), (None, "12 Feb 2013 08:00")):
         target = SuiteTarget("w", "w", None, ("at",), zone)
-        (result,) = parse_validation_result(validation, target, None, 2)
-        assert result.message == f"w: 1 of 2 rows has no x (null at at={shown})"
-        assert result.partition_key is None
+        parsed = parse_result(result, check, target, None, 2, sample)
+        assert parsed.message == f"w: 1 of 2 rows has no x (null at {shown})"
+        assert parsed.partition_key is None
+
+
+@pytest.mark.parametrize(
+    ("text", "partition_key", "shown"),
+    [
+        ("2013-02-12T08:00:00Z", "2013-02", "12 Feb 08:00Z"),
+        ("2013-02-12T08:00:00", "2013-02", "12 Feb 08:00"),
+        ("2013-02-12T08:00:07.250Z", "2013-02", "12 Feb 08:00:07.25Z"),
+        ("2013-02-12 08:00:00+01:00", "2013-02", "12 Feb 08:00+0100"),
+        ("2013-02-12", "2013-02", "12 Feb"),
+        ("2013-02-12", "2014-01", "12 Feb 2013"),
+        ("2013-02-12T08:00:00Z", None, "12 Feb 2013 08:00Z"),
+        ("2013-02-12-UA1545-EWR", "2013-02", None),
+        ("2013-02-31", "2013-02", None),
+        ("20130212", "2013-02", None),
+    ],
+)
+def test_times_are_as_short_as_they_can_be(text: str, partition_key: str | None, shown: str | None) -> None:
+    assert show_time(text, partition_key) == shown
+
+
+def test_a_part_of_a_key_that_says_nothing_alone_has_its_name() -> None:
+    configuration = {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "x"}}
+    row = {"origin": "EWR", "flight": 1545, "gate": None, "x": None, "y": 3}
+    details = {"unexpected_count": 1, "element_count": 2}
+    assert describe_failure(configuration, details, [row], ["origin", "flight", "gate"], 2) == (
+        "1 of 2 rows has no x (null at EWR, flight=1545, gate=null)"
+    )

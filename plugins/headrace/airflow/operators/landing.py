@@ -1,13 +1,16 @@
 """Land one partition's files in the warehouse; orchestration interpreter."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
 from headrace.airflow.base import LANDED_FILE, WAREHOUSE_POOL, HeadraceOperator
 from headrace.contracts.files import write_json
 from headrace.settings import Settings
+
+if TYPE_CHECKING:
+    from headrace.warehouse.landing import LandedTable
 
 
 class LandPartitionOperator(HeadraceOperator):
@@ -34,6 +37,7 @@ class LandPartitionOperator(HeadraceOperator):
         tables = load_landing_tables(settings.dbt_manifest)
         warehouse = load_compiled_warehouse_path(settings.dbt_profiles)
         landed = land_partition(warehouse, settings.landing_dir, tables, self.partition_key, hold=self.hold)
+        self.record_landing(settings, landed)
         document = [{**asdict(table), "path": str(table.path)} for table in landed]
         write_json(self.task_folder(context) / LANDED_FILE, {"tables": document})
         for table in landed:
@@ -41,4 +45,24 @@ class LandPartitionOperator(HeadraceOperator):
             self.log.info("%s: %d rows%s from %s", table.relation, table.rows, replaced, table.path)
             for warning in table.warnings:
                 self.log.warning("%s: %s", table.relation, warning)
+            if table.superseded_rows:
+                self.log.info("%s: %d rows that were set aside are superseded", table.relation, table.superseded_rows)
         return document
+
+    def record_landing(self, settings: Settings, landed: "list[LandedTable]") -> None:
+        """Tell the ledger what landed, after the warehouse has it: a retry lands it again and tells it again."""
+        from headrace.airflow.ledger import list_datasets, open_task_ledger, tell_lineage
+        from headrace.ledger.recording import record_landing
+
+        by_key: dict[str, dict[str, tuple[str, int]]] = {}
+        for table in landed:
+            names = {table.name.replace(".", "_"), *list_datasets(settings, table.relation)}
+            by_key.setdefault(self.partition_key if table.partitioned else "", {}).update(
+                dict.fromkeys(names, (table.sha256, table.rows))
+            )
+        with open_task_ledger() as ledger:
+            tell_lineage(ledger, settings)
+            with ledger.begin() as connection:
+                for key, datasets in by_key.items():
+                    changed = record_landing(connection, key, datasets)
+                    self.log.info("Landed with other content than before: %s", ", ".join(changed) or "nothing")

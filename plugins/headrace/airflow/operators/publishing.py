@@ -17,6 +17,8 @@ _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 class PublishPartitionOperator(HeadraceOperator):
     """Write one partition of a table as ``features/<asset>/<partition key>.parquet`` and announce it.
 
+    Refuses a partition that a verdict in the ledger blocks, of the table or of anything upstream of it.
+
     The file appears whole or not at all, and stays untouched when its content has not changed. Then the asset gets
     an event with the partition key, which starts every DAG that is scheduled on the asset's partitions.
 
@@ -51,6 +53,7 @@ class PublishPartitionOperator(HeadraceOperator):
         from headrace.dbt.profiles import load_compiled_warehouse_path
         from headrace.warehouse.publishing import publish_partition
 
+        self.refuse_blocked(settings)
         published = publish_partition(
             load_compiled_warehouse_path(settings.dbt_profiles),
             self.relation,
@@ -66,3 +69,18 @@ class PublishPartitionOperator(HeadraceOperator):
         event.add_partitions(self.partition_key)
         event.extra = {"rows": published.rows, "sha256": published.sha256}
         return document
+
+    def refuse_blocked(self, settings: Settings) -> None:
+        """Refuse a partition that a verdict blocks, of the table or of anything that it is made from.
+
+        Raises:
+            CheckFailedError: The message names the check.
+            LedgerError: It cannot be asked, so nothing is published.
+        """
+        from headrace.airflow.ledger import list_datasets, open_task_ledger, refuse_blocked_partitions
+
+        datasets = sorted({self.relation.rpartition(".")[2], *list_datasets(settings, self.relation)})
+        with open_task_ledger() as ledger:
+            refuse_blocked_partitions(
+                ledger, datasets, [self.partition_key], f"Publishing {self.relation} {self.partition_key}"
+            )

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from logging import INFO, WARNING
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
@@ -14,6 +14,10 @@ from headrace.exceptions import HeadraceError
 from headrace.quality.verdict import decide_verdict, require_usable
 from headrace.settings import Settings
 
+if TYPE_CHECKING:
+    from headrace.gx.run_suite import SuiteRun
+    from headrace.ledger.database import Ledger
+
 
 class QualityGateOperator(HeadraceOperator):
     """Run expectation suites on one partition, pushed down into the warehouse.
@@ -21,6 +25,9 @@ class QualityGateOperator(HeadraceOperator):
     A failing ``critical`` expectation, or one that could not be evaluated, fails the task for good: nothing
     downstream runs for this partition. A failing ``warning`` is reported and the chain goes on. No suite, no table,
     no rows or no results fail the task too.
+
+    Failing rows of an expectation marked ``meta: {"quarantine": true}`` are set aside first, up to its
+    ``quarantine_limit`` (:mod:`headrace.warehouse.quarantine`); the chain goes on without them.
 
     A partition that passes is released in the suites' tables, and one that does not is held there: dbt does not see
     its rows, whatever partition it builds (:mod:`headrace.warehouse.holds`).
@@ -36,19 +43,47 @@ class QualityGateOperator(HeadraceOperator):
         self.suites = list(suites)
 
     def run_partition(self, settings: Settings, context: Context) -> dict[str, Any]:
+        from headrace.airflow.ledger import open_task_ledger
         from headrace.dbt.profiles import load_compiled_warehouse_path
-        from headrace.gx.run_suite import run_suite
+        from headrace.gx.run_suite import check_partition
 
         warehouse = load_compiled_warehouse_path(settings.dbt_profiles)
-        checks: list[CheckResult] = []
-        with self.hold_unless_usable(settings, warehouse):
+        runs: list[SuiteRun] = []
+        with self.hold_unless_usable(settings, warehouse), open_task_ledger() as ledger:
             try:
                 for suite in self.suites:
-                    checks += run_suite(settings.expectations_dir, suite, warehouse, self.partition_key)
+                    runs.append(check_partition(settings.expectations_dir, suite, warehouse, self.partition_key))
             finally:
                 # Also what was found before a suite could not be run.
-                self.record_checks(context, checks)
+                checks = self.place_and_record(context, settings, ledger, warehouse, runs)
             return self.report(checks)
+
+    def place_and_record(
+        self, context: Context, settings: Settings, ledger: "Ledger", warehouse: Path, runs: "list[SuiteRun]"
+    ) -> list[CheckResult]:
+        """Set failing rows aside, then tell the ledger, and return the results as they are to be judged."""
+        from headrace.airflow.ledger import task_try, tell_lineage
+        from headrace.airflow.quarantine import place_failing_rows, record_gate
+        from headrace.ledger.verdicts import apply_waivers
+
+        found = [result for run in runs for result in run.results]
+        self.leave_checks(context, found)
+        if not found:
+            return []
+        task = task_try(context)
+        aside = place_failing_rows(ledger, warehouse, task, runs, self.partition_key)
+        results = list(apply_waivers(ledger, aside.results))
+        self.leave_checks(context, results)
+        tell_lineage(ledger, settings)
+        opened = record_gate(ledger, task, aside, results, complete=len(runs) == len(self.suites))
+        for each in aside.held:
+            where = f"{each.relation} {each.partition_key}".strip()
+            self.log.warning("%s: %d rows are set aside: %s", where, each.rows, each.reason)
+        for released in aside.released:
+            self.log.info("Put back what %s released: %s", released.actor, released.reason)
+        numbers = f", incidents opened: {', '.join(map(str, opened))}" if opened else ""
+        self.log.info("Recorded %d check results in the ledger%s", len(results), numbers)
+        return results
 
     @contextmanager
     def hold_unless_usable(self, settings: Settings, warehouse: Path) -> Iterator[None]:

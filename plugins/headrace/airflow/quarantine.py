@@ -1,0 +1,156 @@
+"""Setting aside what a gate found, and telling the ledger: first the rows, then the word; orchestration interpreter.
+
+The warehouse is the truth of where a row is. A gate that was killed between the two transactions, or whose ledger was
+down, says the same when it is run again: rows are placed anew from the partition as it was landed, and the ledger is
+told of all that is aside, each under the try that had set it aside.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headrace.contracts.check_result import CheckResult, Status
+from headrace.quality.check_digest import digest_check
+from headrace.quality.set_aside import adjust_result, describe_rule
+
+if TYPE_CHECKING:
+    from headrace.gx.run_suite import SuiteRun
+    from headrace.ledger.database import Ledger
+    from headrace.ledger.quarantine import ReleasingSet
+    from headrace.ledger.views import TaskTry
+    from headrace.warehouse.quarantine import HeldRows, Plan
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """What a gate's rows came to.
+
+    Attributes:
+        results: Of all suites, adjusted for rows that are aside or released.
+        held: Rows that are aside now.
+        totals: Table to the rows of its partition.
+        released: What people had let go, put back now.
+        places: Datasets and partitions that were looked at.
+    """
+
+    results: tuple[CheckResult, ...]
+    held: "tuple[HeldRows, ...]"
+    totals: Mapping[str, int]
+    released: "tuple[ReleasingSet, ...]"
+    places: frozenset[tuple[str, str]]
+
+
+def place_failing_rows(
+    ledger: "Ledger", warehouse: Path, task: "TaskTry", runs: "Sequence[SuiteRun]", partition_key: str
+) -> SetAside:
+    """Set aside failing rows of the checks that say so and put back what people let go: one warehouse transaction.
+
+    Raises:
+        LedgerError: It cannot be asked what people let go; nothing moved.
+        QuarantineError, ConfigurationError, WarehouseLockedError: Nothing moved.
+    """
+    from headrace.ledger.quarantine import load_releasing
+    from headrace.ledger.quarantine_keeping import load_set_keys
+    from headrace.warehouse.quarantine import Release, list_held, place_rows
+    from headrace.warehouse.quarantine_tables import Mover
+
+    plans = _build_plans(runs, partition_key)
+    places = frozenset((run.target.dataset, partition_key if run.target.partition_column else "") for run in runs)
+    releasing = [each for place in sorted(places) for each in load_releasing(ledger, *place)]
+    keys = load_set_keys(ledger, [each.quarantine_id for each in releasing])
+    releases = []
+    for each in releasing:
+        by, check = keys[each.quarantine_id]
+        mover = Mover(by.dag_id, by.run_id, by.task_id, by.map_index, by.try_number)
+        releases.append(Release(mover, check, each.row_ids, each.actor, each.reason))
+    held = list_held(warehouse, plans) if plans else ()
+    if not held and not releases and not any(plan.selections for plan in plans):
+        results = tuple(result for run in runs for result in run.results)
+        return SetAside(results, (), {}, tuple(releasing), places)
+    mover = Mover(task.dag_id, task.run_id, task.task_id, task.map_index, task.try_number)
+    placement = place_rows(warehouse, plans, by=mover, releases=releases)
+    results = tuple(
+        adjust_result(
+            result,
+            failed=placed.failed,
+            total=placed.total,
+            set_aside=placed.set_aside,
+            released=placed.released,
+            limit=placed.limit,
+        )
+        if (placed := placement.checks.get(digest_check(result)))
+        else result
+        for run in runs
+        for result in run.results
+    )
+    return SetAside(results, placement.held, placement.totals, tuple(releasing), places)
+
+
+def record_gate(
+    ledger: "Ledger", task: "TaskTry", aside: SetAside, results: Sequence[CheckResult], *, complete: bool
+) -> tuple[int, ...]:
+    """Record a gate's results and what it set aside, in one ledger transaction.
+
+    Returns:
+        Ids of the incidents that were opened.
+    """
+    from headrace.ledger.quarantine import QuarantinedSet, mark_released, record_quarantine
+    from headrace.ledger.quarantine_keeping import SetKey, end_sets
+    from headrace.ledger.recording import record_results
+    from headrace.ledger.views import TaskTry
+
+    by_digest = {digest_check(result): result for result in results}
+    with ledger.begin() as connection:
+        recorded = record_results(connection, task, results, complete=complete)
+        kept: dict[tuple[str, str], set[SetKey]] = {place: set() for place in aside.places}
+        for each in aside.held:
+            result, by = by_digest.get(each.check), TaskTry(*each.by)
+            kept.setdefault((each.dataset, each.partition_key), set()).add((by, each.check))
+            if result is None:
+                continue  # of a suite that could not be run now: the ledger has it from the run that set it aside
+            told = QuarantinedSet(
+                dataset=each.dataset,
+                relation=each.relation,
+                partition_key=each.partition_key,
+                check=result,
+                rows=each.rows + each.released,
+                total_rows=aside.totals.get(each.relation, each.rows),
+                reason=result.message,
+                sample=[{"row_id": row_id, "row": row} for row_id, row in each.sample.items()],
+            )
+            record_quarantine(connection, by, [told])
+        mark_released(connection, aside.released)
+        for (dataset, partition_key), held in kept.items():
+            end_sets(connection, dataset, partition_key, held)
+    return recorded.opened
+
+
+def _build_plans(runs: "Sequence[SuiteRun]", partition_key: str) -> "list[Plan]":
+    from headrace.warehouse.holds import name_relation
+    from headrace.warehouse.quarantine import Plan, RowSelection
+
+    grouped: dict[tuple[str, str | None], list[SuiteRun]] = {}
+    for run in runs:
+        grouped.setdefault((name_relation(run.target.table), run.target.partition_column), []).append(run)
+    plans = []
+    for (_, column), group in grouped.items():
+        checked = [each for run in group for each in run.checked if each.quarantines]
+        selections = [
+            RowSelection(
+                check=digest_check(each.result),
+                dataset=each.result.dataset,
+                query=each.query,
+                keys=each.keys,
+                rows=each.result.failed_rows or 0,
+                limit=each.limit,
+                reason=describe_rule(each.result),
+            )
+            for each in checked
+            if each.query
+        ]
+        unknown = frozenset(digest_check(each.result) for each in checked if each.result.status is Status.ERROR)
+        datasets = frozenset(run.target.dataset for run in group)
+        key = partition_key if column else ""
+        plans.append(Plan(group[0].target.table, column, key, datasets, tuple(selections), unknown))
+    return plans

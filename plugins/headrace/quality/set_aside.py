@@ -1,0 +1,49 @@
+"""What setting rows aside makes of a check's result: pure decisions; either interpreter."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from headrace.contracts.check_result import CheckResult, Severity, Status
+
+
+def adjust_result(
+    result: CheckResult, *, failed: int, total: int, set_aside: int, released: Mapping[str, int], limit: float
+) -> CheckResult:
+    """Return a failed result as it is after its rows were placed.
+
+    All failing rows set aside: it has failed and ``quarantined_rows`` says that they do not go on. All released: it is
+    excused. Some of both: what was released is no longer counted. More than the limit: nothing was set aside, and the
+    result is critical whatever the check's severity.
+
+    Args:
+        result: Of a check that sets rows aside.
+        failed: Failing rows, those set aside included.
+        total: Rows of the partition, those set aside included.
+        set_aside: Failing rows that do not go on.
+        released: ``anna: reason`` to the number of failing rows that she let go on.
+        limit: Largest share of the partition's rows that may be set aside.
+    """
+    if result.status is not Status.FAILED:
+        return result
+    let_go = sum(released.values())
+    if failed and let_go >= failed:
+        return replace(result, failed_rows=failed, excused=f"released by {'; '.join(released)}")
+    remaining = failed - let_go
+    message = result.message
+    if let_go:
+        message += f"; {let_go:,} of them released by {'; '.join(released)}"
+    if set_aside < remaining:
+        share = remaining / total if total else 1.0
+        message += (
+            f". That is {share:.2%} of the partition's {total:,} rows, more than the {limit:.4%} that may be set aside "
+            "(quarantine_limit), so none was"
+        ).replace("0000%", "%")
+        return replace(result, failed_rows=remaining, severity=Severity.CRITICAL, message=message)
+    return replace(result, failed_rows=remaining, quarantined_rows=set_aside, message=message)
+
+
+def describe_rule(result: CheckResult) -> str:
+    """Say what a row that is set aside is against: it goes with the row into the warehouse."""
+    subject = f"{result.check} of {result.column}" if result.column else result.check
+    bounds = ", ".join(f"{name} {value}" for name, value in (result.expected or {}).items())
+    return f"{subject} ({bounds})" if bounds else subject

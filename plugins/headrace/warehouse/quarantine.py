@@ -1,0 +1,318 @@
+"""Setting failing rows aside and putting them back, in one transaction that loses none; orchestration interpreter.
+
+What is set aside is a function of the partition as it was landed, the suites as they are, and what people released:
+running a gate again sets aside the same rows, and after an edit of the suite those that it should be.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headrace.exceptions import QuarantineError
+from headrace.quality.identifiers import quote_known_name, quote_relation
+from headrace.warehouse import quarantine_moves as moves
+from headrace.warehouse.connection import open_warehouse
+from headrace.warehouse.holds import name_relation
+from headrace.warehouse.quarantine_tables import (
+    Mover,
+    RowState,
+    count,
+    describe_columns,
+    find_mirror,
+    held_condition,
+    partition_condition,
+    prepare_mirror,
+    select_partition,
+)
+
+if TYPE_CHECKING:
+    import duckdb
+
+SAMPLE_ROWS = 200
+
+
+@dataclass(frozen=True)
+class RowSelection:
+    """The failing rows of one check that sets rows aside.
+
+    Attributes:
+        check: Digest of the check.
+        dataset: What its results are filed under.
+        query: SQL for the failing rows, over :func:`select_partition` with tags.
+        keys: Columns of the query that name a row, where it lost the tags; empty: it has them.
+        rows: Failing rows that the check counted.
+        limit: Largest share of the partition's rows that may be set aside.
+        reason: What is wrong with such a row, for a person.
+    """
+
+    check: str
+    dataset: str
+    query: str
+    keys: tuple[str, ...]
+    rows: int
+    limit: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """A person's word that rows which are set aside may go on.
+
+    Attributes:
+        by: Which try set them aside.
+        check: Digest of the check that did.
+        row_ids: ``_row_id`` of each; None: all of them.
+        actor: Who.
+        reason: Why.
+    """
+
+    by: Mover
+    check: str
+    row_ids: tuple[str, ...] | None
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be set aside of one partition of one table.
+
+    Attributes:
+        relation: ``schema.table``.
+        partition_column: None: the whole table.
+        partition_key: The partition; empty for a whole table.
+        datasets: Whose rows may be put back: those of other suites on the table are left alone.
+        selections: In the order of the suites; a row is booked under the first that it fails.
+        unknown: Digests of checks that could not be evaluated: what they set aside stays.
+    """
+
+    relation: str
+    partition_column: str | None
+    partition_key: str
+    datasets: frozenset[str]
+    selections: tuple[RowSelection, ...] = ()
+    unknown: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What became of one check's failing rows.
+
+    Attributes:
+        failed: Failing rows, those set aside included.
+        total: Rows of the partition, those set aside included.
+        set_aside: Of the failing, those that do not go on.
+        released: ``anna: reason`` to the number of failing rows that she let go on.
+        limit: Largest share that may be set aside.
+    """
+
+    failed: int
+    total: int
+    set_aside: int
+    released: Mapping[str, int]
+    limit: float
+
+    @property
+    def share(self) -> float:
+        """Share of the partition's rows that fail and that nobody released."""
+        return (self.failed - sum(self.released.values())) / self.total if self.total else 0.0
+
+    @property
+    def over_limit(self) -> bool:
+        return self.share > self.limit
+
+
+@dataclass(frozen=True)
+class HeldRows:
+    """Rows that one check of one try set aside and that are aside now.
+
+    Attributes:
+        by: The try.
+        rows: How many.
+        released: How many others of the same set people let go on.
+        sample: The first 200: ``_row_id`` to the row.
+    """
+
+    dataset: str
+    relation: str
+    partition_key: str
+    check: str
+    by: Mover
+    reason: str
+    rows: int
+    released: int
+    sample: Mapping[str, Mapping[str, Any]] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What became of all rows: by check, and what is set aside now."""
+
+    checks: Mapping[str, Placed]
+    held: tuple[HeldRows, ...]
+    totals: Mapping[str, int]  # relation to the partition's rows, those set aside included
+
+
+def place_rows(warehouse: Path, plans: Sequence[Plan], *, by: Mover, releases: Sequence[Release] = ()) -> Placement:
+    """Set aside the rows that fail and put back those that may go on, in one transaction over all tables.
+
+    Raises:
+        QuarantineError: The rows are not those that were checked, or the count of rows does not add up; nothing moved.
+        ConfigurationError: A table that cannot be mirrored.
+        WarehouseLockedError: Another process holds the warehouse.
+    """
+    import duckdb
+
+    checks: dict[str, Placed] = {}
+    held: list[HeldRows] = []
+    totals: dict[str, int] = {}
+    with open_warehouse(warehouse) as connection:
+        connection.begin()
+        try:
+            for plan in plans:
+                if not plan.selections and not find_mirror(connection, plan.relation):
+                    continue
+                totals[plan.relation] = _place_partition(connection, plan, by, releases, checks)
+                held += _list_held(connection, plan)
+        except duckdb.Error as error:
+            connection.rollback()
+            raise QuarantineError(
+                f"no row was moved: {str(error).splitlines()[0]}", tables=[plan.relation for plan in plans]
+            ) from error
+        except BaseException:
+            connection.rollback()
+            raise
+        connection.commit()
+    return Placement(checks, tuple(held), totals)
+
+
+def list_held(warehouse: Path, plans: Sequence[Plan]) -> tuple[HeldRows, ...]:
+    """Return what is set aside of some partitions."""
+    with open_warehouse(warehouse, read_only=True) as connection:
+        return tuple(each for plan in plans for each in _list_held(connection, plan))
+
+
+def supersede_rows(
+    connection: "duckdb.DuckDBPyConnection",
+    relation: str,
+    partition_column: str | None,
+    partition_key: str,
+    *,
+    also_released: bool,
+) -> int:
+    """Mark what is set aside of a partition as superseded, in the caller's transaction that replaces the partition.
+
+    Args:
+        also_released: The new rows are others, so that what people said of the old ones says nothing of them.
+
+    Returns:
+        Rows that were set aside until now.
+    """
+    mirror = find_mirror(connection, relation)
+    if not mirror:
+        return 0
+    where = partition_condition(partition_column, partition_key)
+    mirrored = {name.lower() for name in describe_columns(connection, mirror)}
+    if partition_column and partition_column.lower() not in mirrored:
+        return 0
+    superseded = count(connection, f"select count(*) from {mirror} where {held_condition(where, mirrored, None)}")
+    states = [RowState.HELD.value, *([RowState.RELEASED.value] * also_released)]
+    connection.execute(
+        f"update {mirror} set _state = ?, _changed_at = now() where {where} and list_contains(?, _state)",
+        [RowState.SUPERSEDED.value, states],
+    )
+    return superseded
+
+
+def _place_partition(
+    connection: "duckdb.DuckDBPyConnection",
+    plan: Plan,
+    by: Mover,
+    releases: Sequence[Release],
+    checks: dict[str, Placed],
+) -> int:
+    """Place one partition's rows; fills ``checks`` and returns the partition's rows."""
+    relation = quote_relation(plan.relation)
+    where = partition_condition(plan.partition_column, plan.partition_key)
+    tagged = select_partition(connection, plan.relation, plan.partition_column, plan.partition_key, tagged=True)
+    moves.create_tables(connection)
+    for number, selection in enumerate(plan.selections):
+        found = moves.collect_failing(connection, number, selection.query, selection.keys, tagged.query)
+        if not selection.keys and found != selection.rows:
+            raise QuarantineError(
+                f"{selection.rows:,} rows of {plan.relation} failed when they were checked and {found:,} fail now: "
+                "somebody else writes to the warehouse; run the gate again",
+                table=plan.relation,
+            )
+    mirror = prepare_mirror(connection, plan.relation)
+    mirrored = {name.lower() for name in describe_columns(connection, mirror)}
+    held_where = held_condition(where, mirrored, plan.partition_column)
+    moves.note_releases(connection, mirror, where, releases)
+    content = [name for name in describe_columns(connection, plan.relation) if name.lower() != "_landed_at"]
+    moves.recognise_released(connection, mirror, where, relation, content, [each.check for each in plan.selections])
+
+    for number, selection in enumerate(plan.selections):
+        failed = count(connection, f"select count(*) from {moves.FAILING} where number = ?", [number])
+        placed = Placed(failed, tagged.rows, 0, moves.count_released(connection, number), selection.limit)
+        if not placed.over_limit:
+            placed = Placed(failed, tagged.rows, failed - sum(placed.released.values()), placed.released, placed.limit)
+            moves.want_aside(connection, number)
+        checks[selection.check] = placed
+    moves.want_what_is_not_ours(connection, mirror, held_where, sorted(plan.datasets), sorted(plan.unknown))
+
+    moves.put_back(connection, relation, mirror, held_where, describe_columns(connection, plan.relation))
+    moves.set_aside(
+        connection,
+        relation,
+        mirror,
+        describe_columns(connection, plan.relation),
+        [(each.dataset, each.check, each.reason) for each in plan.selections],
+        plan.partition_key,
+        by,
+    )
+    on = count(connection, f"select count(*) from {relation} where {where}")
+    aside = count(connection, f"select count(*) from {mirror} where {held_where}")
+    if on + aside != tagged.rows:
+        raise QuarantineError(
+            f"{plan.relation} had {tagged.rows:,} rows and would have {on:,} with {aside:,} set aside: nothing was "
+            "moved; this is a fault of Headrace, please report it",
+            table=plan.relation,
+        )
+    return tagged.rows
+
+
+def _list_held(connection: "duckdb.DuckDBPyConnection", plan: Plan) -> list[HeldRows]:
+    mirror = find_mirror(connection, plan.relation)
+    if not mirror:
+        return []
+    mirrored = {name.lower() for name in describe_columns(connection, mirror)}
+    partition = partition_condition(plan.partition_column, plan.partition_key)
+    held = held_condition(partition, mirrored, plan.partition_column)
+    if held == "false":
+        return []
+    columns = [name for name in describe_columns(connection, plan.relation) if name.lower() in mirrored]
+    set_of = "_dataset, _partition_key, _check, _dag_id, _run_id, _task_id, _map_index, _try_number"
+    sets = connection.execute(
+        f"select min(_reason), count(*) filter (_state = '{RowState.HELD.value}'), "
+        f"count(*) filter (_state = '{RowState.RELEASED.value}'), {set_of} from {mirror} "
+        f"where {partition} and list_contains(?, _dataset) group by all "
+        f"having count(*) filter (_state = '{RowState.HELD.value}') > 0 order by all",
+        [sorted(plan.datasets)],
+    ).fetchall()
+    same = " and ".join(f"{name} = ?" for name in set_of.split(", "))
+    listed = []
+    for reason, rows, released, *key in sets:
+        cursor = connection.execute(
+            f"select _row_id, {', '.join(map(quote_known_name, columns))} from {mirror} "
+            f"where {held} and {same} order by _row_id limit {SAMPLE_ROWS}",
+            key,
+        )
+        sample = {row[0]: dict(zip(columns, row[1:], strict=True)) for row in cursor.fetchall()}
+        dataset, partition_key, check, *by = key
+        listed.append(
+            HeldRows(
+                dataset, name_relation(plan.relation), partition_key, check, Mover(*by), reason, rows, released, sample
+            )
+        )
+    return listed
