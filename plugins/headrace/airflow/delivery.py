@@ -1,5 +1,6 @@
 """One notification through one notifier, as Airflow itself calls notifiers; orchestration."""
 
+import contextlib
 import inspect
 from collections.abc import Mapping
 from functools import partial
@@ -76,6 +77,17 @@ def build_notifier(route: Route) -> BaseNotifier:
     except Exception as error:  # noqa: BLE001 - it runs a stranger's code
         raise ConfigurationError(f"route {route.name}: arguments: {_describe(error)}") from None
     return made
+
+
+def preload_notifier(import_path: str) -> None:
+    """Import a notifier of one of Airflow's providers ahead, so that not every delivery's process has to.
+
+    Others are not: what hangs or dies when it is imported must do so in a delivery.
+    """
+    if import_path.startswith("airflow.providers."):
+        # Why it cannot be imported is told by the first delivery.
+        with contextlib.suppress(Exception):
+            import_module(import_path.rpartition(".")[0])
 
 
 def describe_error(error: BaseException) -> str:

@@ -11,6 +11,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
+from headrace.airflow.delivery import preload_notifier
 from headrace.airflow.delivery_process import DeliveryProcess
 from headrace.exceptions import LedgerError
 from headrace.ledger.database import Ledger
@@ -145,6 +146,10 @@ class NotifierLoop:
         for problem in self.routes.problems:
             log.error("%s", problem)
         changed = [name for name, route in self.routes.routes.items() if before.routes.get(name) != route]
+        for name in changed:
+            route = self.routes.routes[name]
+            if isinstance(route, Route):
+                preload_notifier(route.notifier)
         if changed and not first:
             wake_routes(self._ledger, changed, self._clock())
 

@@ -76,7 +76,7 @@ def count_notifications(ledger: Ledger) -> dict[str, int]:
             .where(notification.c.state.in_(("pending", "held", "dead")))
             .group_by(notification.c.state)
         )
-        return {str(state): int(count) for state, count in rows.tuples()}
+        return {str(row[0]): int(row[1]) for row in rows}
 
 
 def retry_notifications(ledger: Ledger, now: datetime, ids: Sequence[int] | None = None) -> list[int]:

@@ -10,7 +10,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 MAIL, SLACK, PAGERDUTY, WEBHOOK = "SmtpNotifier", "Slack", "PagerdutyNotifier", "HttpNotifier"
 
 # Everything at which some program begins a new line, and what has no business in a line.
-_BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_BREAKS = re.compile(" *[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+ *")
 
 
 def build_context(
