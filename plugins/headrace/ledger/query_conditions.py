@@ -1,10 +1,11 @@
 """Which incidents a filter means, as conditions on the table ``incident``; orchestration interpreter."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, case, exists, or_, select
+from sqlalchemy import and_, case, exists, func, or_, select
 
 from headrace.ledger.schema import incident, incident_partition
 from headrace.ledger.search_text import split_words
@@ -17,25 +18,28 @@ STATES = tuple(state.value for state in IncidentState)
 
 def effective_state(now: datetime) -> Any:
     """Return the state as it is at that time: a snooze that has run out counts as open."""
-    return case((_ran_out(now), OPEN), else_=incident.c.state)
+    ran_out = and_(incident.c.state == SNOOZED, incident.c.snoozed_until <= now)
+    return case((ran_out, OPEN), else_=incident.c.state)
 
 
-def stored_branches(states: Sequence[str], now: datetime) -> list[Any]:
-    """Return conditions that together mean these effective states, each on one stored state, so that an index serves.
+@dataclass(frozen=True)
+class Branch:
+    """Conditions on one stored state, so that an index serves, and the effective state that they mean."""
 
-    Args:
-        states: Effective states; empty: all of them.
-        now: When a snooze is held against the clock.
+    state: str
+    conditions: Sequence[Any]
+
+
+def list_branches(states: Sequence[str], now: datetime) -> list[Branch]:
+    """Return the branches that together mean these effective states; empty: every state.
+
+    A snooze that has run out by ``now`` is a branch of ``open``.
     """
-    wanted = set(states or STATES)
-    found = []
-    for state in STATES:
-        stored = incident.c.state == state
-        if state == SNOOZED and (SNOOZED in wanted) != (OPEN in wanted):
-            found.append(and_(stored, _ran_out(now) if OPEN in wanted else ~_ran_out(now)))
-        elif state in wanted:
-            found.append(stored)
-    return found
+    ran_out = [incident.c.state == SNOOZED, incident.c.snoozed_until <= now]
+    lasts = [incident.c.state == SNOOZED, func.coalesce(incident.c.snoozed_until > now, True)]
+    found = [Branch(state, lasts if state == SNOOZED else [incident.c.state == state]) for state in STATES]
+    found.append(Branch(OPEN, ran_out))
+    return [branch for branch in found if branch.state in (states or STATES)]
 
 
 def build_conditions(wanted: IncidentFilter) -> list[Any]:
@@ -44,13 +48,8 @@ def build_conditions(wanted: IncidentFilter) -> list[Any]:
 
 
 def is_narrow(wanted: IncidentFilter) -> bool:
-    """Tell whether few incidents can match, so that finding all of them costs less than walking in order."""
+    """Tell whether few incidents can match, so that to find all of them costs less than to walk in order."""
     return bool(wanted.datasets or wanted.partition_key is not None)
-
-
-def _ran_out(now: datetime) -> Any:
-    # coalesce, so that the negation is not NULL for one without an end
-    return and_(incident.c.state == SNOOZED, incident.c.snoozed_until.is_not(None), incident.c.snoozed_until <= now)
 
 
 def _exact(wanted: IncidentFilter) -> Iterator[Any]:

@@ -1,14 +1,18 @@
-"""The inbox: a page of incidents, and how many there are; orchestration interpreter."""
+"""The inbox: a page of incidents, and how many there are; orchestration interpreter.
+
+A filter that many incidents may match is read in order, from an index that holds all it needs, no further than the
+page is long. One that few match (a dataset, a partition, a rare word) is looked up whole, once, and its matches sorted.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Select, false, func, literal, select, tuple_, union_all
+from sqlalchemy import Connection, String, case, cast, func, literal, select, tuple_
 
 from headrace.exceptions import ConfigurationError
-from headrace.ledger.query_conditions import STATES, build_conditions, effective_state, stored_branches
+from headrace.ledger.query_conditions import STATES, Branch, build_conditions, effective_state, is_narrow, list_branches
 from headrace.ledger.query_cursor import Cursor, decode_cursor, encode_cursor
 from headrace.ledger.query_rows import load_rows
 from headrace.ledger.schema import Id, UtcDateTime, incident, severity_number
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
 
 MOST = 200
 """The largest page."""
+_FEW = 2000
+_IDS = func.aggregate_strings(cast(incident.c.id, String), ",")
 
 
 @dataclass(frozen=True)
@@ -49,65 +55,111 @@ def list_incidents(
     """Return one page; see :func:`headrace.ledger.queries.list_incidents`."""
     if sort not in ORDERS:
         raise ConfigurationError(f"incidents cannot be sorted by {sort[:40]!r}: use one of {', '.join(ORDERS)}")
-    after = decode_cursor(cursor, sort) if cursor else None
+    order, after = ORDERS[sort], decode_cursor(cursor, sort) if cursor else None
     limit = min(max(limit, 1), MOST)
     now = now or datetime.now(UTC)
     with ledger.connect() as connection:
-        keys = connection.execute(_select_page(wanted, ORDERS[sort], after, limit + 1, now)).all()
-        counts = count_states(connection, wanted, now)
+        conditions = build_conditions(wanted)
+        if is_narrow(wanted):
+            counts, ids = _look_up(connection, conditions, now)
+        elif wanted.text:
+            counts, ids = _search(connection, conditions, now)
+        else:
+            counts, ids = count_states(connection, conditions, now), None
+        if ids is not None:
+            conditions = [incident.c.id.in_(ids)]
+        keys = _read_page(connection, conditions, wanted, order, after, limit + 1, now)
         rows = load_rows(connection, [key.id for key in keys[:limit]], now)
-    matching = sum(counts[state] for state in wanted.states or STATES if state in counts)
-    rank = keys[limit - 1].rank if ORDERS[sort].by_severity and len(keys) > limit else 0
+    matching = sum(counts.get(state, 0) for state in set(wanted.states or STATES))
+    end = keys[limit - 1] if len(keys) > limit else None
     return IncidentPage(
         rows=rows,
         total=None if matching > COUNTED else matching,
-        next=encode_cursor(Cursor(sort, rank, keys[limit - 1].at, keys[limit - 1].id)) if len(keys) > limit else None,
+        next=encode_cursor(Cursor(sort, end.rank if order.by_severity else 0, end.at, end.id)) if end else None,
         counts=counts,
     )
 
 
-def count_states(connection: Connection, wanted: IncidentFilter, now: datetime) -> dict[str, int]:
-    """Count what matches by effective state, whatever states are wanted, no further than just beyond ``COUNTED``."""
-    conditions = build_conditions(wanted)
-    state = effective_state(now).label("state")
-    counted = [
-        select(state).where(incident.c.state == stored, *conditions).limit(COUNTED + 1).subquery() for stored in STATES
-    ]
-    each = union_all(*(select(found.c.state) for found in counted)).subquery()
-    found: Any = connection.execute(select(each.c.state, func.count()).group_by(each.c.state))
-    return dict.fromkeys(STATES, 0) | {name: min(count, COUNTED + 1) for name, count in found}
+def count_states(connection: Connection, conditions: Sequence[Any], now: datetime) -> dict[str, int]:
+    """Count what matches by effective state, each no further than just beyond ``COUNTED``."""
+    counts = dict.fromkeys(STATES, 0)
+    for branch in list_branches(STATES, now):
+        found = select(incident.c.id).where(*branch.conditions, *conditions).limit(COUNTED + 1).subquery()
+        counts[branch.state] += connection.execute(select(func.count()).select_from(found)).scalar() or 0
+    return _cap(counts)
 
 
-def _select_page(wanted: IncidentFilter, order: Order, after: Cursor | None, limit: int, now: datetime) -> Any:
-    """Return ids with what they are sorted by.
+def _look_up(
+    connection: Connection, conditions: Sequence[Any], now: datetime
+) -> tuple[dict[str, int], list[int] | None]:
+    """Count what matches by effective state in one pass, and return the ids too where they are few."""
+    state = effective_state(now)
+    counted = [func.sum(case((state == name, 1), else_=0)) for name in STATES]
+    row: Any = connection.execute(select(*counted, _IDS).where(*conditions)).one()
+    counts = dict(zip(STATES, (count or 0 for count in row[:-1]), strict=True))
+    return _cap(counts), _split(row[-1]) if sum(counts.values()) <= _FEW else None
 
-    Each stored state and severity is read by itself and in order from an index, no further than the page is long.
-    """
-    conditions = build_conditions(wanted)
+
+def _search(
+    connection: Connection, conditions: Sequence[Any], now: datetime
+) -> tuple[dict[str, int], list[int] | None]:
+    """Do the same for words, which are looked for in every incident of a state, until ``COUNTED`` are found."""
+    counts, ids = dict.fromkeys(STATES, 0), list[str]()
+    for branch in list_branches(STATES, now):
+        found = select(incident.c.id).where(*branch.conditions, *conditions).limit(COUNTED + 1).subquery()
+        in_text = func.aggregate_strings(cast(found.c.id, String), ",")
+        row: Any = connection.execute(select(func.count(), in_text).select_from(found)).one()
+        counts[branch.state] += row[0]
+        ids.append(row[1] or "")
+    return _cap(counts), _split(",".join(ids)) if sum(counts.values()) <= _FEW else None
+
+
+def _cap(counts: Mapping[str, int]) -> dict[str, int]:
+    return {state: min(count, COUNTED + 1) for state, count in counts.items()}
+
+
+def _split(ids: str | None) -> list[int]:
+    return [int(id_) for id_ in (ids or "").split(",") if id_]
+
+
+def _read_page(
+    connection: Connection,
+    conditions: Sequence[Any],
+    wanted: IncidentFilter,
+    order: Order,
+    after: Cursor | None,
+    limit: int,
+    now: datetime,
+) -> list[Any]:
+    """Return ids with what they are sorted by: those of each severity and stored state by themselves, then merged."""
     ranks = sorted({severity_number[name] for name in wanted.severities or severity_number if name in severity_number})
-    read = [
-        _select_branch([branch, *conditions], rank, order, after, limit)
-        for branch in stored_branches(wanted.states, now)
-        for rank in ranks
-        if not (order.by_severity and after and rank < after.rank)
-    ]
-    if not read:
-        return select(incident.c.id, incident.c.severity_rank.label("rank"), order.time.label("at")).where(false())
-    found = union_all(*(select(branch.subquery()) for branch in read)).subquery()
-    return select(found).order_by(*_sorted_by(found.c.rank, found.c.at, found.c.id, order)).limit(limit)
+    found: list[Any] = []
+    for rank in ranks:
+        if order.by_severity and (len(found) >= limit or (after and rank < after.rank)):
+            continue
+        for branch in list_branches(wanted.states, now):
+            found += _read_branch(connection, conditions, branch, rank, order, after, limit)
+    found.sort(key=lambda key: (key.at, key.id), reverse=order.falling)
+    if order.by_severity:
+        found.sort(key=lambda key: key.rank)
+    return found[:limit]
 
 
-def _select_branch(conditions: Sequence[Any], rank: int, order: Order, after: Cursor | None, limit: int) -> Select[Any]:
+def _read_branch(
+    connection: Connection,
+    conditions: Sequence[Any],
+    branch: Branch,
+    rank: int,
+    order: Order,
+    after: Cursor | None,
+    limit: int,
+) -> Sequence[Any]:
     key = tuple_(order.time, incident.c.id)
     statement = select(incident.c.id, incident.c.severity_rank.label("rank"), order.time.label("at")).where(
-        incident.c.severity_rank == rank, *conditions
+        *branch.conditions, incident.c.severity_rank == rank, *conditions
     )
     if after and not (order.by_severity and rank > after.rank):
         last = tuple_(literal(after.at, UtcDateTime()), literal(after.id, Id))
         statement = statement.where(key < last if order.falling else key > last)
-    return statement.order_by(*_sorted_by(None, order.time, incident.c.id, order)).limit(limit)
-
-
-def _sorted_by(rank: Any, at: Any, id_: Any, order: Order) -> list[Any]:
-    by = [at.desc(), id_.desc()] if order.falling else [at, id_]
-    return [rank, *by] if order.by_severity and rank is not None else by
+    by = (order.time.desc(), incident.c.id.desc()) if order.falling else (order.time, incident.c.id)
+    return connection.execute(statement.order_by(*by).limit(limit)).all()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, func, select
 
-from headrace.ledger.query_conditions import OPEN, build_conditions, stored_branches
+from headrace.ledger.query_conditions import OPEN, build_conditions, list_branches
 from headrace.ledger.query_distinct import select_distinct
 from headrace.ledger.query_incidents import count_states
 from headrace.ledger.schema import attempt, heartbeat, incident, notification, severity_number
@@ -39,7 +39,7 @@ def list_facets(ledger: "Ledger", *, dag_ids: Sequence[str] | None = None) -> di
 def load_overview(ledger: "Ledger", *, dag_ids: Sequence[str] | None = None, now: datetime | None = None) -> Overview:
     """Return the health of the inbox; see :func:`headrace.ledger.queries.load_overview`."""
     now = now or datetime.now(UTC)
-    wanted = IncidentFilter(states=(), dag_ids=dag_ids)
+    conditions = build_conditions(IncidentFilter(dag_ids=dag_ids))
     with ledger.connect() as connection:
         seen = connection.execute(select(heartbeat).where(heartbeat.c.component == NOTIFIER)).mappings().first()
         told: Any = connection.execute(
@@ -52,9 +52,9 @@ def load_overview(ledger: "Ledger", *, dag_ids: Sequence[str] | None = None, now
             select(func.min(notification.c.created_at)).where(notification.c.state.in_(_WAITING))
         ).scalar()
         return Overview(
-            counts=count_states(connection, wanted, now),
-            severities=_count_severities(connection, wanted, now),
-            oldest_open=_find_oldest_open(connection, wanted, now),
+            counts=count_states(connection, conditions, now),
+            severities=_count_severities(connection, conditions, now),
+            oldest_open=_find_oldest_open(connection, conditions, now),
             notifier_seen=seen["at"] if seen else None,
             notifier_detail=seen["detail"] if seen else {},
             outbox_waiting=sum(outbox.get(state, 0) for state in _WAITING),
@@ -66,13 +66,13 @@ def load_overview(ledger: "Ledger", *, dag_ids: Sequence[str] | None = None, now
         )
 
 
-def _count_severities(connection: Connection, wanted: IncidentFilter, now: datetime) -> dict[str, int]:
+def _count_severities(connection: Connection, conditions: Sequence[Any], now: datetime) -> dict[str, int]:
     found = dict.fromkeys(severity_number, 0)
-    for branch in stored_branches([OPEN], now):
+    for branch in list_branches([OPEN], now):
         for severity, rank in severity_number.items():
             some = (
                 select(incident.c.id)
-                .where(branch, incident.c.severity_rank == rank, *build_conditions(wanted))
+                .where(*branch.conditions, incident.c.severity_rank == rank, *conditions)
                 .limit(COUNTED + 1)
                 .subquery()
             )
@@ -80,10 +80,10 @@ def _count_severities(connection: Connection, wanted: IncidentFilter, now: datet
     return {severity: min(count, COUNTED + 1) for severity, count in found.items()}
 
 
-def _find_oldest_open(connection: Connection, wanted: IncidentFilter, now: datetime) -> tuple[int, datetime] | None:
+def _find_oldest_open(connection: Connection, conditions: Sequence[Any], now: datetime) -> tuple[int, datetime] | None:
     oldest = []
-    for branch in stored_branches([OPEN], now):
-        statement = select(incident.c.id, incident.c.opened_at).where(branch, *build_conditions(wanted))
+    for branch in list_branches([OPEN], now):
+        statement = select(incident.c.id, incident.c.opened_at).where(*branch.conditions, *conditions)
         found = connection.execute(statement.order_by(incident.c.opened_at, incident.c.id).limit(1)).first()
         if found:
             oldest.append((found.id, found.opened_at))

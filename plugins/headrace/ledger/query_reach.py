@@ -1,25 +1,20 @@
 """What failures reach: datasets downstream, runs stopped, models trained; orchestration interpreter."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, or_, select, union
+from sqlalchemy import Connection, Select, and_, func, or_, select
 
 from headrace.contracts.check_result import Severity, Status
 from headrace.ledger.query_distinct import select_distinct
-from headrace.ledger.schema import (
-    attempt,
-    check_result,
-    dataset_edge,
-    incident,
-    incident_partition,
-    trained_model,
-    trained_on,
-)
+from headrace.ledger.query_lineage import Reach, build_reach, list_downstream, load_edges_below
+from headrace.ledger.schema import attempt, check_result, incident, incident_partition, trained_model, trained_on
 from headrace.ledger.views import BlastRadius
 from headrace.quality.incidents import PartitionState
 
 STILL_AFFECTED = (PartitionState.FAILING.value, PartitionState.QUARANTINED.value)
+COUNTED_MODELS = 1000
 _SHOWN = 100
 
 
@@ -31,82 +26,46 @@ def count_reach(connection: Connection, datasets: Mapping[int, str]) -> dict[int
         datasets: Incident to its dataset.
 
     Returns:
-        Incident to datasets downstream, runs stopped and models.
+        Incident to datasets downstream, runs stopped, and models, of the ``COUNTED_MODELS`` newest.
     """
-    downstream = find_downstream(connection, datasets.values())
+    reach = build_reach(load_edges_below(connection, datasets.values()))
     stopped = _select_stopped_runs(list(datasets)).subquery()
-    runs = _count(connection, stopped.c.incident_id)
-    trained = _select_models(connection, datasets, downstream)
-    models = {} if trained is None else _count(connection, trained.subquery().c.incident_id)
-    return {id_: (len(downstream[name]), runs.get(id_, 0), models.get(id_, 0)) for id_, name in datasets.items()}
+    counted: Any = connection.execute(select(stopped.c.incident_id, func.count()).group_by(stopped.c.incident_id))
+    runs: dict[int, int] = dict(counted.all())
+    models = _count_models(connection, datasets, reach)
+    return {id_: (reach.count_downstream(name), runs.get(id_, 0), models.get(id_, 0)) for id_, name in datasets.items()}
 
 
 def load_blast(connection: Connection, incident_id: int, dataset: str) -> BlastRadius:
     """Load what one incident reaches; of runs and models the newest hundred."""
-    downstream = find_downstream(connection, [dataset])
+    downstream = list_downstream(load_edges_below(connection, [dataset]), dataset)
     stopped = _select_stopped_runs([incident_id]).subquery()
     newest = select(stopped.c.dag_id, stopped.c.run_id).order_by(stopped.c.attempt_id.desc()).limit(_SHOWN)
     runs: Any = connection.execute(newest)
-    trained = _select_models(connection, {incident_id: dataset}, downstream)
+    failing = _load_failing_partitions(connection, [incident_id])[incident_id]
+    trained = {*_list_trained(connection)} & {dataset, *downstream}
     models: Sequence[Mapping[str, Any]] = ()
-    if trained is not None:
-        found = trained.subquery()
-        statement = (
-            select(trained_model)
-            .where(trained_model.c.id.in_(select(found.c.model_id)))
-            .order_by(trained_model.c.at.desc(), trained_model.c.id.desc())
-            .limit(_SHOWN)
-        )
+    if trained and failing:
+        models_on = select(trained_on.c.model_id).where(*_trained_on(trained, failing))
+        statement = select(trained_model).where(trained_model.c.id.in_(models_on))
+        statement = statement.order_by(trained_model.c.at.desc(), trained_model.c.id.desc()).limit(_SHOWN)
         models = [dict(row) for row in connection.execute(statement).mappings()]
-    return BlastRadius(
-        datasets=downstream[dataset],
-        dag_runs=[(dag_id, run_id) for dag_id, run_id in runs],
-        models=models,
-    )
-
-
-def find_downstream(connection: Connection, names: Iterable[str]) -> dict[str, list[str]]:
-    """Return for each dataset what is made from it, directly or not, nearest first; itself not among them."""
-    roots = sorted(set(names))
-    if not roots:
-        return {}
-    edge = select(dataset_edge.c.upstream, dataset_edge.c.downstream)
-    reached = edge.where(dataset_edge.c.upstream.in_(roots)).cte("reached", recursive=True)
-    reached = reached.union(edge.where(dataset_edge.c.upstream == reached.c.downstream))
-    rows: Any = connection.execute(select(reached.c.upstream, reached.c.downstream))
-    edges: dict[str, list[str]] = {}
-    for upstream, downstream in rows:
-        edges.setdefault(upstream, []).append(downstream)
-    return {root: _walk(edges, root) for root in roots}
-
-
-def _walk(edges: Mapping[str, Sequence[str]], root: str) -> list[str]:
-    seen, level, found = {root}, [root], list[str]()
-    while level:
-        level = sorted({name for upstream in level for name in edges.get(upstream, ())} - seen)
-        seen.update(level)
-        found += level
-    return found
+    return BlastRadius(datasets=downstream, dag_runs=[(dag_id, run_id) for dag_id, run_id in runs], models=models)
 
 
 def _select_stopped_runs(incident_ids: Sequence[int]) -> Select[Any]:
     """Select the runs in which a result on a partition that still fails blocked by itself: incident, run, attempt."""
-    blocked = and_(
-        check_result.c.excused.is_(None),
-        or_(
-            check_result.c.status == Status.ERROR.value,
-            and_(
-                check_result.c.status == Status.FAILED.value,
-                check_result.c.severity == Severity.CRITICAL.value,
-                # what is set aside whole does not block
-                or_(
-                    check_result.c.failed_rows.is_(None),
-                    check_result.c.failed_rows == 0,
-                    check_result.c.quarantined_rows < check_result.c.failed_rows,
-                ),
-            ),
+    result = check_result.c
+    whole_set_aside = and_(result.failed_rows > 0, result.quarantined_rows >= result.failed_rows)
+    blocked = or_(
+        result.status == Status.ERROR.value,
+        and_(
+            result.status == Status.FAILED.value,
+            result.severity == Severity.CRITICAL.value,
+            ~func.coalesce(whole_set_aside, False),
         ),
     )
+    same = and_(result.check_id == incident.c.check_id, result.partition_key == incident_partition.c.partition_key)
     return (
         select(
             incident_partition.c.incident_id,
@@ -115,41 +74,64 @@ def _select_stopped_runs(incident_ids: Sequence[int]) -> Select[Any]:
             func.max(attempt.c.id).label("attempt_id"),
         )
         .join(incident, incident.c.id == incident_partition.c.incident_id)
-        .join(
-            check_result,
-            and_(
-                check_result.c.check_id == incident.c.check_id,
-                check_result.c.partition_key == incident_partition.c.partition_key,
-            ),
-        )
-        .join(attempt, attempt.c.id == check_result.c.attempt_id)
-        .where(
-            incident_partition.c.incident_id.in_(incident_ids), incident_partition.c.state.in_(STILL_AFFECTED), blocked
-        )
+        .join(check_result, same)
+        .join(attempt, attempt.c.id == result.attempt_id)
+        .where(incident_partition.c.incident_id.in_(incident_ids), incident_partition.c.state.in_(STILL_AFFECTED))
+        .where(result.excused.is_(None), blocked)
         .group_by(incident_partition.c.incident_id, attempt.c.dag_id, attempt.c.run_id)
     )
 
 
-def _select_models(
-    connection: Connection, datasets: Mapping[int, str], downstream: Mapping[str, Sequence[str]]
-) -> Any | None:
-    """Select incident and model, each pair once; None where nothing was trained on what the incidents reach."""
-    found = []
-    names: Any = connection.execute(select_distinct(trained_on.c.dataset)).scalars()
-    for name in names:
-        ids = [id_ for id_, own in datasets.items() if name == own or name in downstream[own]]
-        if ids:
-            statement = select(incident_partition.c.incident_id, trained_on.c.model_id).where(
-                incident_partition.c.incident_id.in_(ids),
-                incident_partition.c.state.in_(STILL_AFFECTED),
-                trained_on.c.dataset == name,
-            )
-            # the whole dataset ('') holds each of its partitions
-            found.append(statement.where(trained_on.c.partition_key.in_([incident_partition.c.partition_key, ""])))
-            found.append(statement.where(incident_partition.c.partition_key == ""))
-    return union(*found) if found else None
+def _count_models(connection: Connection, datasets: Mapping[int, str], reach: Reach) -> dict[int, int]:
+    known = _list_trained(connection)
+    trained = {name: [each for each in known if reach.includes(name, each)] for name in set(datasets.values())}
+    wanted = {each for names in trained.values() for each in names}
+    if not wanted:
+        return {}
+    failing = _load_failing_partitions(connection, list(datasets))
+    keys = {key for of_one in failing.values() for key in of_one}
+    newest = connection.execute(select(func.max(trained_on.c.model_id))).scalar() or 0
+    statement = select(trained_on.c.dataset, trained_on.c.partition_key, trained_on.c.model_id)
+    rows: Any = connection.execute(
+        statement.where(*_trained_on(wanted, keys), trained_on.c.model_id > newest - COUNTED_MODELS)
+    )
+    on: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for dataset, key, model in rows:
+        on[dataset][key].add(model)
+    found: dict[int, set[int]] = defaultdict(set)
+    for id_, name in datasets.items():
+        for each in trained[name]:
+            found[id_].update(*_of_partitions(on[each], failing[id_]))
+    return {id_: len(models) for id_, models in found.items()}
 
 
-def _count(connection: Connection, incident_id: Any) -> dict[int, int]:
-    counted: Any = connection.execute(select(incident_id, func.count()).group_by(incident_id))
-    return dict(counted.all())
+def _of_partitions(models: Mapping[str, set[int]], failing: Collection[str]) -> list[set[int]]:
+    """Return the models of these partitions; the whole dataset ("") holds each of its partitions."""
+    if "" in failing:
+        return list(models.values())
+    return [models[key] for key in (*failing, "") if key in models] if failing else []
+
+
+def _list_trained(connection: Connection) -> Sequence[str]:
+    """Return the datasets that a model was trained on."""
+    return list(connection.execute(select_distinct(trained_on.c.dataset)).scalars())
+
+
+def _load_failing_partitions(connection: Connection, ids: Sequence[int]) -> dict[int, set[str]]:
+    rows: Any = connection.execute(
+        select(incident_partition.c.incident_id, incident_partition.c.partition_key).where(
+            incident_partition.c.incident_id.in_(ids), incident_partition.c.state.in_(STILL_AFFECTED)
+        )
+    )
+    found: dict[int, set[str]] = {id_: set() for id_ in ids}
+    for id_, key in rows:
+        found[id_].add(key)
+    return found
+
+
+def _trained_on(datasets: Collection[str], partition_keys: Collection[str]) -> list[Any]:
+    """Return conditions: a failure of the whole dataset ("") is one of each partition, and the other way round."""
+    of_dataset = trained_on.c.dataset.in_(sorted(datasets))
+    if "" in partition_keys:
+        return [of_dataset]
+    return [of_dataset, trained_on.c.partition_key.in_(sorted({*partition_keys, ""}))]
