@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, or_, select
+from sqlalchemy import Connection, Select, String, and_, cast, func, or_, select
 
 from headrace.contracts.check_result import Severity, Status
 from headrace.ledger.query_distinct import select_distinct
@@ -91,21 +91,21 @@ def _count_models(connection: Connection, datasets: Mapping[int, str], reach: Re
     failing = _load_failing_partitions(connection, list(datasets))
     keys = {key for of_one in failing.values() for key in of_one}
     newest = connection.execute(select(func.max(trained_on.c.model_id))).scalar() or 0
-    statement = select(trained_on.c.dataset, trained_on.c.partition_key, trained_on.c.model_id)
-    rows: Any = connection.execute(
-        statement.where(*_trained_on(wanted, keys), trained_on.c.model_id > newest - COUNTED_MODELS)
-    )
-    on: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
-    for dataset, key, model in rows:
-        on[dataset][key].add(model)
-    found: dict[int, set[int]] = defaultdict(set)
+    models = func.aggregate_strings(cast(trained_on.c.model_id, String), ",")  # a row for each would be thousands
+    statement = select(trained_on.c.dataset, trained_on.c.partition_key, models)
+    statement = statement.where(*_trained_on(wanted, keys), trained_on.c.model_id > newest - COUNTED_MODELS)
+    rows: Any = connection.execute(statement.group_by(trained_on.c.dataset, trained_on.c.partition_key))
+    on: dict[str, dict[str, list[str]]] = defaultdict(dict)
+    for dataset, key, ids in rows:
+        on[dataset][key] = ids.split(",")
+    found: dict[int, set[str]] = defaultdict(set)
     for id_, name in datasets.items():
         for each in trained[name]:
             found[id_].update(*_of_partitions(on[each], failing[id_]))
-    return {id_: len(models) for id_, models in found.items()}
+    return {id_: len(of_one) for id_, of_one in found.items()}
 
 
-def _of_partitions(models: Mapping[str, set[int]], failing: Collection[str]) -> list[set[int]]:
+def _of_partitions(models: Mapping[str, Sequence[str]], failing: Collection[str]) -> list[Sequence[str]]:
     """Return the models of these partitions; the whole dataset ("") holds each of its partitions."""
     if "" in failing:
         return list(models.values())

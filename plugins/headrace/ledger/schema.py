@@ -191,9 +191,9 @@ verdict = Table(
 _FILTERED = ("caused_by", "snoozed_until", "severity", "dag_id", "dataset", "owner", "tool", "assignee")
 
 
-def _index_of(dialect: str, name: str, at: str, *more: str) -> Index:
-    """Return an index that only one database gets; ``info`` says so to who compares tables with these."""
-    index = Index(name, "state", "severity_rank", at, "id", *more, info={"dialect": dialect})
+def _index_of(dialect: str, name: str, *columns: str) -> Index:
+    """Return an index, by state first, that one database gets; ``info`` says so to who compares tables with these."""
+    index = Index(name, "state", *columns, info={"dialect": dialect})
     index.ddl_if(dialect=dialect)
     return index
 
@@ -234,10 +234,11 @@ incident = Table(
     Column("told", Boolean, nullable=False),  # people were told of this opening, so they are told of its end
     # The inbox is read in order from one of these. SQLite keeps no statistics and reads rows one by one, so that it is
     # given all that is filtered by; Postgres limits an index's entry to 2.7 kB, and does well without.
-    _index_of("postgresql", "ix_incident_seen", "last_seen"),
-    _index_of("postgresql", "ix_incident_opened", "opened_at"),
-    _index_of("sqlite", "ix_incident_seen_filtered", "last_seen", *_FILTERED),
-    _index_of("sqlite", "ix_incident_opened_filtered", "opened_at", *_FILTERED),
+    _index_of("postgresql", "ix_incident_seen", "severity_rank", "last_seen", "id"),
+    _index_of("postgresql", "ix_incident_opened", "severity_rank", "opened_at", "id"),
+    _index_of("sqlite", "ix_incident_seen_filtered", "severity_rank", "last_seen", "id", *_FILTERED),
+    _index_of("sqlite", "ix_incident_opened_filtered", "severity_rank", "opened_at", "id", *_FILTERED),
+    _index_of("sqlite", "ix_incident_searched", *_FILTERED, "search"),
     Index(None, "dataset", "dag_id"),
     Index(None, "owner", "dag_id"),
     Index(None, "tool", "dag_id"),
