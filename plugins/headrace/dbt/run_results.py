@@ -245,10 +245,7 @@ def _decide_severity(wanted: object, of_dbt: Severity) -> tuple[Severity, str]:
     if chosen is None:
         return of_dbt, f" (its meta.severity {str(wanted)[:50]!r} is none: write info, warning or critical)"
     if of_dbt is Severity.CRITICAL and _RANK[chosen] < _RANK[of_dbt]:
-        return (
-            of_dbt,
-            f" (its meta.severity says {chosen.value}, but dbt stops on it: give it `config: severity: warn`)",
-        )
+        return of_dbt, f" (its meta.severity says {chosen.value}, but dbt stops on it: set dbt's own `severity: warn`)"
     return chosen, ""
 
 
