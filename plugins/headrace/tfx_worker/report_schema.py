@@ -32,8 +32,8 @@ def report_schema(
         return
     found = {finding.feature: finding for finding in findings if finding.feature and not finding.is_new}
     for name in sorted({*features, *found}):
-        expected = describe_feature(schema, features.get(name))
         finding = found.get(name)
+        expected = describe_feature(schema, features.get(name)) if finding else None
         if finding is None:
             message = f"Feature {name} of the {split} examples matches the schema."
         else:
@@ -48,7 +48,7 @@ def report_schema(
             partition_key,
             severity=finding.severity if finding else Severity.CRITICAL,
             observed=list(finding.reasons) if finding else None,
-            expected=expected if finding else None,
+            expected=expected,
         )
 
 
