@@ -108,6 +108,19 @@ class AirflowApi:
         self._request("POST", f"/api/v2/dags/{quote(dag_id)}/dagRuns", json=body, conflict_is_success=True)
         return run_id
 
+    def clear(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> int:
+        """Clear a task of a run and everything downstream of it, so that they run again; return how many they are."""
+        body = {
+            "dry_run": False,
+            "dag_run_id": run_id,
+            "task_ids": [task_id if map_index < 0 else [task_id, map_index]],
+            "include_downstream": True,
+            "only_failed": False,
+            "reset_dag_runs": True,
+        }
+        cleared = self._send("POST", f"/api/v2/dags/{quote(dag_id)}/clearTaskInstances", body)
+        return int(cleared["total_entries"])
+
     def runs(self, dag_id: str, **filters: str) -> list[dict[str, Any]]:
         """Return a DAG's runs, newest first; ``~`` stands for every DAG."""
         path = f"/api/v2/dags/{quote(dag_id)}/dagRuns"

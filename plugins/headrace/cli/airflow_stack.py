@@ -27,6 +27,9 @@ COMPONENTS = {
     "dag-processor": (),
     "triggerer": ("--skip-serve-logs",),
 }
+NOTIFIER = "notifier"
+NOTIFIER_MODULE = "headrace.airflow.notifier"
+NOTIFIER_PAUSE_SECONDS = 10
 HOST = "127.0.0.1"
 USUAL_PORT = 8080
 STACK_MARK = "HEADRACE_STACK"
@@ -47,12 +50,16 @@ class AirflowStoppedError(HeadraceError):
 
 @dataclass
 class AirflowStack:
-    """The four components of one Airflow, on SQLite and the LocalExecutor, reachable from this machine only."""
+    """The four components of one Airflow, on SQLite and the LocalExecutor, reachable from this machine only.
+
+    Beside them runs Headrace's notifier; whatever becomes of it, Airflow goes on.
+    """
 
     settings: Settings
     port: int = 0
     _children: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
     _lock: IO[str] | None = None
+    _notifier_started: float = 0.0
 
     @property
     def home(self) -> Path:
@@ -123,9 +130,10 @@ class AirflowStack:
         if migrate.wait() != 0:
             raise ConfigurationError(f"Airflow's database could not be migrated: see {self._log('db migrate')}")
         del self._children["db migrate"]
-        say(f"starting {', '.join(COMPONENTS)}")
+        say(f"starting {', '.join([*COMPONENTS, NOTIFIER])}")
         for component, options in COMPONENTS.items():
             self._spawn(component, component, *options)
+        self._start_notifier()
 
     def wait_until_ready(self, api: AirflowApi, timeout_seconds: float = 180) -> None:
         """Wait until every component reports itself healthy.
@@ -137,9 +145,14 @@ class AirflowStack:
         api.wait_until_healthy(timeout_seconds, self.check)
 
     def check(self) -> None:
-        """Raise where a component has ended by itself."""
-        for name, child in self._children.items():
-            if child.poll() is not None:
+        """Raise where a component of Airflow has ended by itself; a notifier that has is started again."""
+        for name, child in list(self._children.items()):
+            if child.poll() is None:
+                continue
+            if name == NOTIFIER:
+                if time.monotonic() - self._notifier_started > NOTIFIER_PAUSE_SECONDS:
+                    self._start_notifier()
+            else:
                 tail = self._log(name).read_text(errors="replace")[-1500:]
                 raise AirflowStoppedError(
                     f"airflow {name} ended with code {child.returncode}: {self._log(name)} ends with:\n{tail}"
@@ -180,12 +193,16 @@ class AirflowStack:
             self._lock.close()
             raise ConfigurationError("Another Headrace command is starting Airflow for this project.") from None
 
-    def _spawn(self, name: str, *arguments: str) -> "subprocess.Popen[bytes]":
+    def _start_notifier(self) -> None:
+        self._notifier_started = time.monotonic()
+        self._spawn(NOTIFIER, module=NOTIFIER_MODULE)
+
+    def _spawn(self, name: str, *arguments: str, module: str = "airflow") -> "subprocess.Popen[bytes]":
         log = self._log(name)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as file:
             child = subprocess.Popen(
-                [sys.executable, "-m", "airflow", *arguments],
+                [sys.executable, "-m", module, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

@@ -1,18 +1,17 @@
 """The commands of ``headrace``."""
 
-import json
 import signal
 import sys
 import time
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from headrace import __version__
+from headrace.cli import incidents, notifications, quarantine
 from headrace.cli.exit_codes import ExitCode
+from headrace.cli.options import Json, ProjectDir, make_console, print_json
 from headrace.exceptions import ConfigurationError, HeadraceError, InvalidPartitionKeyError
 from headrace.settings import load_settings
 
@@ -23,14 +22,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-
-Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document on standard output; progress goes to standard error.")
-]
-ProjectDir = Annotated[
-    Path | None,
-    typer.Option("--project-dir", help="The project's folder; by default the configured one, or the one you are in."),
-]
+app.add_typer(incidents.app, name="incidents")
+app.add_typer(notifications.app, name="notifications")
+app.add_typer(quarantine.app, name="quarantine")
 
 
 @app.command()
@@ -44,7 +38,7 @@ def demo(
     """
     from headrace.cli.demo import run_demo
 
-    raise typer.Exit(run_demo(load_settings(), partition or ["2013-01", "2013-02"], _console(as_json), as_json))
+    raise typer.Exit(run_demo(load_settings(), partition or ["2013-01", "2013-02"], make_console(as_json), as_json))
 
 
 @app.command()
@@ -52,7 +46,7 @@ def up(project_dir: ProjectDir = None) -> None:
     """Start Airflow with this project's DAGs on 127.0.0.1, and stay until Ctrl-C."""
     from headrace.cli.stack import running_stack
 
-    console = _console(False)
+    console = make_console(False)
     with running_stack(load_settings(project_dir), console) as (stack, api):
         console.print(
             f"[bold green]Airflow is ready at {stack.url}[/]  (Ctrl-C stops it; only this machine can reach it)"
@@ -77,7 +71,7 @@ def run(
     """
     from headrace.cli.run import run_dag
 
-    raise typer.Exit(run_dag(load_settings(project_dir), dag_id, partition, _console(as_json), as_json))
+    raise typer.Exit(run_dag(load_settings(project_dir), dag_id, partition, make_console(as_json), as_json))
 
 
 @app.command("compile")
@@ -95,13 +89,30 @@ def compile_(
     """
     from headrace.cli.compile import compile_all
 
-    console = _console(as_json)
+    console = make_console(as_json)
     done = compile_all(load_settings(project_dir), names or (), force, console.print)
     for compiled in done:
         state = "compiled" if compiled.changed or force else "up to date"
         console.print(f"{compiled.name}: {state}, {compiled.folder}", highlight=False)
     if as_json:
-        _print_json([{"name": c.name, "changed": list(c.changed), "folder": str(c.folder)} for c in done])
+        print_json([{"name": c.name, "changed": list(c.changed), "folder": str(c.folder)} for c in done])
+
+
+@app.command()
+def notifier(
+    once: Annotated[bool, typer.Option("--once", help="Deliver what is due, and end.")] = False,
+    project_dir: ProjectDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each delivery as a line of JSON.")] = False,
+) -> None:
+    """Tell people of incidents, by the routes of notifications.yaml; runs until Ctrl-C.
+
+    'headrace up' runs one already; where Airflow runs by itself, run one beside its scheduler. With --once the exit
+    code is 0 only if nothing failed.
+    """
+    from headrace.cli.notifier import run_notifier
+
+    arguments = [*(["--once"] if once else []), *(["--json"] if as_json else [])]
+    raise typer.Exit(run_notifier(load_settings(project_dir), arguments))
 
 
 @app.command()
@@ -114,9 +125,9 @@ def doctor(project_dir: ProjectDir = None, as_json: Json = False) -> None:
     findings = examine(load_settings(project_dir))
     missing = [finding for finding in findings if not finding.ok and finding.needed]
     if as_json:
-        _print_json({"ok": not missing, "findings": [asdict(finding) for finding in findings]})
+        print_json({"ok": not missing, "findings": [asdict(finding) for finding in findings]})
     else:
-        console = _console(False)
+        console = make_console(False)
         table = Table("", "what", "found", "what to do", show_lines=False)
         for finding in findings:
             mark = "[green]ok[/]" if finding.ok else "[red]missing[/]"
@@ -163,12 +174,3 @@ def main() -> None:
 
 def _interrupt(_signum: int, _frame: object) -> None:
     raise KeyboardInterrupt
-
-
-def _console(as_json: bool) -> Console:
-    """Return where people read: standard error where standard output is for a machine."""
-    return Console(stderr=as_json, width=None if sys.stdout.isatty() else 160)
-
-
-def _print_json(document: Any) -> None:
-    print(json.dumps(document, indent=1))

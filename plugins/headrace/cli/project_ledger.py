@@ -1,0 +1,15 @@
+"""The ledger as the command line opens it; imports no airflow."""
+
+from headrace.ledger.database import Ledger, open_ledger
+from headrace.ledger_connection import resolve_ledger_url
+from headrace.settings import Settings
+
+
+def open_project_ledger(settings: Settings) -> Ledger:
+    """Open the ledger of a project.
+
+    Raises:
+        LedgerError: It cannot be opened.
+        ConfigurationError: Its connection is not set up.
+    """
+    return open_ledger(resolve_ledger_url(settings))

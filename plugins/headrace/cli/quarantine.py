@@ -1,0 +1,74 @@
+"""``headrace quarantine``: the rows that checks set aside, and putting them back."""
+
+from typing import Annotated
+
+import typer
+
+from headrace.cli.decisions import name_actor, run_again
+from headrace.cli.incident_tables import print_quarantine, print_rows
+from headrace.cli.options import Json, NoRerun, ProjectDir, Reason, make_console, print_json
+from headrace.cli.project_ledger import open_project_ledger
+from headrace.ledger.actions import release_quarantine
+from headrace.ledger.queries import list_quarantine, load_quarantine
+from headrace.settings import load_settings
+
+app = typer.Typer(help="Rows that checks set aside, and putting them back.", no_args_is_help=True)
+
+Id = Annotated[int, typer.Argument(metavar="ID", help="As 'list' shows it.")]
+
+
+@app.command("list")
+def list_(
+    state: Annotated[
+        list[str] | None,
+        typer.Option(help="held, releasing, released or superseded; repeat for more. The first two by default."),
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="For example raw_weather.")] = None,
+    partition: Annotated[str | None, typer.Option(help="For example 2013-02.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 100,
+    project_dir: ProjectDir = None,
+    as_json: Json = False,
+) -> None:
+    """List what was set aside: one line for each dataset, partition, run and check."""
+    states = tuple(state or ("held", "releasing"))
+    with open_project_ledger(load_settings(project_dir)) as ledger:
+        found = list_quarantine(ledger, states=states, dataset=dataset, partition_key=partition, limit=limit)
+    if as_json:
+        print_json(found)
+    else:
+        print_quarantine(make_console(False), found)
+
+
+@app.command()
+def show(quarantine: Id, project_dir: ProjectDir = None, as_json: Json = False) -> None:
+    """Show the rows that were set aside together; the first 200 of them."""
+    with open_project_ledger(load_settings(project_dir)) as ledger:
+        found = load_quarantine(ledger, quarantine)
+    if as_json:
+        print_json(found)
+        return
+    console = make_console(False)
+    print_quarantine(console, [found])
+    rows = [{"row id": each["row_id"], "state": each["state"], **each["row"]} for each in found.sample]
+    print_rows(console, rows, f"rows (of {found.rows:,})")
+
+
+@app.command()
+def release(
+    quarantine: Id,
+    reason: Reason,
+    row: Annotated[
+        list[str] | None, typer.Option(help="Only the row of this id, as 'show' has it; repeat for more.")
+    ] = None,
+    no_rerun: NoRerun = False,
+    project_dir: ProjectDir = None,
+    as_json: Json = False,
+) -> None:
+    """Let rows go on after all, on your word: the gate puts them back when it runs again."""
+    settings, console = load_settings(project_dir), make_console(as_json)
+    with open_project_ledger(settings) as ledger:
+        reruns = release_quarantine(ledger, quarantine, name_actor(), reason, row_ids=row or None)
+    console.print(f"quarantine {quarantine}: released, recorded as {name_actor()}", highlight=False, markup=False)
+    told = run_again(settings, reruns, no_rerun, console)
+    if as_json:
+        print_json({"id": quarantine, "reruns": told})
