@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from headrace.cli import airflow_stack
 from headrace.cli.airflow_stack import STACK_FILE, AirflowStack, find_free_port
 from headrace.contracts.files import write_json
 from headrace.exceptions import ConfigurationError
@@ -44,3 +45,20 @@ def test_a_second_stack_of_a_project_is_refused_while_the_first_lives(tmp_path: 
         AirflowStack(settings).refuse_second()
     write_json(settings.state_dir / STACK_FILE, {**stack, "started": 1})
     AirflowStack(settings).refuse_second()
+
+
+def test_a_notifier_that_ends_does_not_end_airflow_and_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(airflow_stack, "NOTIFIER_MODULE", "this")  # ends by itself
+    stack = AirflowStack(load_settings(tmp_path))
+    stack._start_notifier()
+    first = stack._children[airflow_stack.NOTIFIER]
+    first.wait(30)
+    stack.check()
+    assert stack._children[airflow_stack.NOTIFIER] is first  # not at once, and not for ever in a hurry
+    monkeypatch.setattr(airflow_stack, "NOTIFIER_PAUSE_SECONDS", 0)
+    stack.check()
+    second = stack._children[airflow_stack.NOTIFIER]
+    assert second.pid != first.pid
+    second.wait(30)
