@@ -5,8 +5,6 @@ HeadraceError
 │   └── StaleCompileError       a pipeline's sources changed since ``headrace compile``
 ├── InvalidPartitionKeyError    not a key of this dataset's partitions
 ├── InvalidCursorError          not where a page of incidents ended
-├── UnknownIncidentError        the ledger holds no incident of that number
-├── UnknownQuarantineError      the ledger holds no quarantine of that number
 ├── LandingError                a landed file is missing, malformed or lacks a column
 ├── PublishingError             a partition could not be written whole, for example for a full disk (retryable)
 ├── QuarantineError             rows could not be set aside or put back, and none was moved (retryable)
@@ -14,6 +12,7 @@ HeadraceError
 ├── LedgerError                 the ledger cannot be opened, read or written (retryable)
 │   └── LedgerVersionError      its tables are of a newer Headrace than this one
 ├── UnknownIncidentError        the ledger has no such incident, or no such quarantine
+│   └── UnknownQuarantineError  the ledger has no such quarantine
 ├── InvalidActionError          an incident or a quarantine is not in a state for what a person asked
 ├── CheckFailedError            checks on a partition failed: it must not go on
 │   └── NoResultsError          nothing was checked, which is a failure
@@ -71,14 +70,6 @@ class InvalidCursorError(HeadraceError):
     """Not where a page of incidents ended; begin again at the first."""
 
 
-class UnknownIncidentError(HeadraceError):
-    """The ledger holds no incident of that number."""
-
-
-class UnknownQuarantineError(HeadraceError):
-    """The ledger holds no quarantine of that number."""
-
-
 class LandingError(HeadraceError):
     """A landed file is missing, malformed or lacks a column."""
 
@@ -115,6 +106,10 @@ class LedgerVersionError(LedgerError):
 
 class UnknownIncidentError(HeadraceError):
     """The ledger has no such incident, or no such quarantine."""
+
+
+class UnknownQuarantineError(UnknownIncidentError):
+    """The ledger has no such quarantine."""
 
 
 class InvalidActionError(HeadraceError):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from headrace.ledger.query_conditions import RESOLVED, STATES
 from headrace.ledger.query_verdicts import load_current_decisions
@@ -68,15 +68,15 @@ def _step(connection: Connection, names: Sequence[str], *, upwards: bool) -> lis
 
 def _find_incidents(connection: Connection, names: Sequence[str]) -> dict[str, list[int]]:
     """Return dataset to its unresolved incidents, worst and newest first, at most twenty."""
-    statement = (
-        select(incident.c.dataset, incident.c.id)
-        .where(incident.c.dataset.in_(names), incident.c.state.in_([state for state in STATES if state != RESOLVED]))
-        .order_by(incident.c.severity_rank, incident.c.last_seen.desc(), incident.c.id.desc())
+    order = (incident.c.severity_rank, incident.c.last_seen.desc(), incident.c.id.desc())
+    place = func.row_number().over(partition_by=incident.c.dataset, order_by=order).label("place")
+    unresolved = incident.c.state.in_([state for state in STATES if state != RESOLVED])
+    placed = (
+        select(incident.c.dataset, incident.c.id, place).where(incident.c.dataset.in_(names), unresolved).subquery()
     )
-    rows: Any = connection.execute(statement)
+    first = select(placed.c.dataset, placed.c.id).where(placed.c.place <= _MOST_INCIDENTS)
+    rows: Any = connection.execute(first.order_by(placed.c.dataset, placed.c.place))
     found: dict[str, list[int]] = {}
     for name, id_ in rows:
-        ids = found.setdefault(name, [])
-        if len(ids) < _MOST_INCIDENTS:
-            ids.append(id_)
+        found.setdefault(name, []).append(id_)
     return found

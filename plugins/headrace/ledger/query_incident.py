@@ -35,8 +35,10 @@ def load_incident(ledger: "Ledger", incident_id: int, *, now: datetime | None = 
         rows = load_rows(connection, [incident_id, *_find_related(connection, own)], now)
         row, cause = rows[0], next((each for each in rows if each.id == own["caused_by"]), None)
         partitions = _load_partitions(connection, incident_id)
-        results = load_results(connection, [own["last_result_id"], *_find_results(connection, own["check_id"])])
-        newest = next(result for result in results if result.id == own["last_result_id"])
+        results = load_results(
+            connection, {*_find_results(connection, own["check_id"]), own["last_result_id"]} - {None}
+        )
+        newest = next((result for result in results if result.id == own["last_result_id"]), None)
         known: Any = connection.execute(select(dataset).where(dataset.c.name == row.dataset)).mappings().first() or {}
         return IncidentDetail(
             row=row,
@@ -56,7 +58,7 @@ def load_incident(ledger: "Ledger", incident_id: int, *, now: datetime | None = 
             cause=cause,
             graph=load_graph(connection, row.dataset, find_shown_partition(partitions)),
             blast=load_blast(connection, incident_id, row.dataset),
-            statistics=load_statistics(connection, newest) if row.tool == "tfdv" else {},
+            statistics=load_statistics(connection, newest) if newest and row.tool == "tfdv" else {},
         )
 
 

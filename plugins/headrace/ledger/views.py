@@ -231,7 +231,7 @@ class IncidentDetail:
     resolved_by: str | None
     resolve_reason: str | None
     reopened: int
-    result: ResultRow  # the newest failure
+    result: ResultRow | None  # the newest failure; None where the try that found it was recorded again without it
     partitions: Sequence[PartitionRow]
     events: Sequence[EventRow]
     series: Sequence[SeriesPoint]
