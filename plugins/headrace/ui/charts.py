@@ -10,8 +10,8 @@ from headrace.ledger.views import SeriesPoint
 from headrace.ui.charts_svg import draw, shorten, write
 from headrace.ui.formatting import show_number
 
-WIDTH, HEIGHT = 720, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 20, 18, 34
+WIDTH, HEIGHT = 720, 230
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 20, 30, 34
 _LOG_FROM = 12
 """A logarithmic scale is taken where the greatest value is this many times the median: 1,048 among 30s."""
 
@@ -134,8 +134,7 @@ def _mark(x: float, y: float, point: SeriesPoint, unit: str, current: bool) -> M
         shape = draw("path", "point failed", title, d=path)
         label = show_number(float(point.value or 0.0))
         anchor = "end" if x > WIDTH - 80 else "start" if x < _LEFT + 40 else "middle"
-        above = y - 12 if y > _TOP + 14 else y + 20
-        return halo + shape + write(label, "value", x, above, anchor)
+        return halo + shape + write(label, "value", x, y - 12, anchor)
     return halo + draw("circle", "point", title, cx=x, cy=y, r=4)
 
 

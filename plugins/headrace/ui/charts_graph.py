@@ -64,11 +64,14 @@ def arrange_layers(names: Sequence[str], edges: Sequence[tuple[str, str]]) -> li
     layers: list[list[str]] = [[] for _ in range(max(depth.values()) + 1)]
     for name in names:
         layers[depth[name]].append(name)
+    rank: dict[str, float] = {}
+    for layer in layers:
+        _rank(layer, rank)
     for _ in range(3):
-        for index in range(1, len(layers)):
-            _order_by(layers[index], layers, upstream)
-        for index in range(len(layers) - 2, -1, -1):
-            _order_by(layers[index], layers, downstream)
+        for layer in layers[1:]:
+            _order_by(layer, upstream, rank)
+        for layer in layers[-2::-1]:
+            _order_by(layer, downstream, rank)
     return layers
 
 
@@ -90,14 +93,17 @@ def _measure_depth(start: str, upstream: Mapping[str, Sequence[str]], depth: dic
         stack.pop()
 
 
-def _order_by(layer: list[str], layers: Sequence[Sequence[str]], neighbours: Mapping[str, Sequence[str]]) -> None:
-    rank = {name: index / max(1, len(each)) for each in layers for index, name in enumerate(each)}
-    own = {name: index / max(1, len(layer)) for index, name in enumerate(layer)}
-    layer.sort(
-        key=lambda name: (
-            sum(rank[each] for each in neighbours[name]) / len(neighbours[name]) if neighbours[name] else own[name]
-        )
-    )
+def _order_by(layer: list[str], neighbours: Mapping[str, Sequence[str]], rank: dict[str, float]) -> None:
+    def middle(name: str) -> float:
+        around = neighbours[name]
+        return sum(rank[each] for each in around) / len(around) if around else rank[name]
+
+    layer.sort(key=middle)
+    _rank(layer, rank)
+
+
+def _rank(layer: Sequence[str], rank: dict[str, float]) -> None:
+    rank.update({name: index / len(layer) for index, name in enumerate(layer)})
 
 
 def _place(layers: Sequence[Sequence[str]], height: int) -> dict[str, tuple[float, float]]:

@@ -25,6 +25,7 @@ RESOLUTIONS = {
 }
 _STEPS = ((60, 1, "s"), (3600, 60, "min"), (86400, 3600, "h"), (14 * 86400, 86400, "d"), (730 * 86400, 7 * 86400, "w"))
 _LONG = {"s": "second", "min": "minute", "h": "hour", "d": "day", "w": "week", "y": "year"}
+_OVERRIDES = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\N{REPLACEMENT CHARACTER}")
 _NOT_NUMBERS = ("NaN", "Infinity", "-Infinity")
 
 
@@ -150,6 +151,13 @@ def safe_link(address: str | None) -> str | None:
 def list_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the columns of rows, in the order in which they first occur; quarantined rows are looked into."""
     return list(dict.fromkeys(str(name) for row in rows for name in (row["row"] if "row_id" in row else row)))
+
+
+def show_overrides(value: Any) -> Any:
+    """Replace characters that turn around the text after them, so that no name passes for another, by a visible one."""
+    if isinstance(value, str) and not hasattr(value, "__html__"):
+        return value.translate(_OVERRIDES)
+    return value
 
 
 def path_segment(text: str) -> str:

@@ -17,7 +17,7 @@ from headrace.ui.charts_distributions import draw_statistics
 from headrace.ui.charts_graph import draw_graph
 from headrace.ui.datamodels import Key, Plain
 from headrace.ui.dependencies import LedgerDep
-from headrace.ui.formatting import STATES, TOOLS, list_columns, show_ago, show_expected, show_time
+from headrace.ui.formatting import STATES, TOOLS, list_columns, show_ago, show_count, show_expected, show_time
 from headrace.ui.formatting_events import describe_timeline
 from headrace.ui.pages_links import Links
 from headrace.ui.pages_render import render
@@ -224,19 +224,21 @@ def _list_choices(asked: Asked, facets: Mapping[str, Sequence[str]], actor: str)
 def _describe_health(overview: Overview, now: datetime) -> list[dict[str, Any]]:
     """Say whether checks are recorded and notifications go out: an empty inbox means something only then."""
     lines: list[dict[str, Any]] = []
+
+    def add(text: str, title: str = "", bad: bool = False) -> None:
+        lines.append({"text": text, "title": title, "bad": bad})
+
     if overview.last_recorded is not None:
-        said = f"Last check recorded {show_ago(overview.last_recorded, now)}"
-        lines.append({"text": said, "title": show_time(overview.last_recorded), "bad": False})
+        add(f"Last check recorded {show_ago(overview.last_recorded, now)}", show_time(overview.last_recorded))
     if overview.notifier_seen is None:
         if overview.outbox_waiting:
-            lines.append({"text": f"{overview.outbox_waiting:,} notifications wait, no notifier runs", "bad": True})
+            add(f"{show_count(overview.outbox_waiting, 'notification')} not sent: no notifier runs", bad=True)
+    elif now - overview.notifier_seen > _NOTIFIER_LATE:
+        add(f"Notifier last seen {show_ago(overview.notifier_seen, now)}", bad=True)
     else:
-        late = now - overview.notifier_seen > _NOTIFIER_LATE
-        said = f"Notifier last seen {show_ago(overview.notifier_seen, now)}" if late else "Notifications go out"
-        waiting = f"{overview.outbox_waiting:,} waiting"
-        lines.append({"text": said, "title": waiting, "bad": late})
+        add("Notifications go out", f"{overview.outbox_waiting:,} waiting")
     if overview.outbox_dead:
-        lines.append({"text": f"{overview.outbox_dead:,} notifications could not be delivered", "bad": True})
+        add(f"{show_count(overview.outbox_dead, 'notification')} could not be delivered", bad=True)
     return lines
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from headrace.ui import formatting
 from headrace.ui.charts_graph import SIGNS
@@ -56,9 +57,14 @@ def render_error(request: Request, code: int, detail: str) -> HTMLResponse:
 @cache
 def _load_templates() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        finalize=formatting.show_overrides,
     )
     environment.filters |= {
+        "exactly": lambda text: Markup(escape(text)),  # a form's value, which is sent back
         "age": formatting.show_age,
         "ago": formatting.show_ago,
         "time": formatting.show_time,
