@@ -69,7 +69,7 @@ def unsnooze(ledger: Ledger, incident_id: int, actor: str, *, now: datetime | No
 
 
 def resolve(ledger: Ledger, incident_id: int, actor: str, reason: str, *, now: datetime | None = None) -> None:
-    """Call it resolved, whatever the checks say. A blocked partition stays blocked, and the next failure re-opens it."""
+    """Call it resolved, whatever the checks say: what blocks goes on blocking, and the next failure re-opens it."""
     reason = require_text(reason, "the reason")
     with act_on(ledger, incident_id, actor, now) as act:
         act.require(*_UNRESOLVED, to="resolved")

@@ -102,9 +102,10 @@ def _order(written: Written) -> tuple[bool, int, int]:
 
 
 def _begin(written: Written, now: datetime) -> Case:
+    result = written.result
     return Case(
-        check_id=written.check_id, dataset=written.result.dataset, tool=written.result.tool, dag_id="", search="",
-        state=IncidentState.RESOLVED, severity=Severity.INFO, title=written.result.message, opened_at=now, first_seen=now, last_seen=now,
+        check_id=written.check_id, dataset=result.dataset, tool=result.tool, dag_id="", search="", title=result.message,
+        state=IncidentState.RESOLVED, severity=Severity.INFO, opened_at=now, first_seen=now, last_seen=now,
     )  # fmt: skip
 
 

@@ -7,11 +7,13 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 
 from headrace.contracts.check_result import Severity
-from headrace.ledger.incidents import Case, Entry, load_cases, write_cases
+from headrace.ledger.database import Ledger
+from headrace.ledger.incidents import Case, Entry, load_cases, write_cases, write_timeline
 from headrace.ledger.lineage import LineageGraph, load_downstream_names, load_upstream
 from headrace.ledger.schema import incident, incident_partition
 from headrace.ledger.statements import chunk
 from headrace.quality.incidents import (
+    PROMOTION_GRACE,
     IncidentState,
     PartitionState,
     decide_failure,
@@ -20,6 +22,8 @@ from headrace.quality.incidents import (
     says_skipped,
 )
 from headrace.quality.verdict import SEVERITY_RANK
+
+_PROMOTED_AT_ONCE = 200
 
 
 @dataclass
@@ -190,3 +194,37 @@ def _escalate_causes(
 
 def _rank(case: Case) -> int:
     return SEVERITY_RANK[case.severity]
+
+
+def promote_consequences(ledger: Ledger, now: datetime) -> list[int]:
+    """Let incidents stand on their own whose cause was resolved a while ago, and that were not checked again since.
+
+    Until then they wait: after a repair, what is downstream is usually run again within minutes.
+
+    Returns:
+        Their ids.
+    """
+    cause = incident.alias("cause")
+    query = (
+        select(incident.c.id)
+        .join(cause, cause.c.id == incident.c.caused_by)
+        .where(incident.c.state != IncidentState.RESOLVED.value, cause.c.state == IncidentState.RESOLVED.value)
+        .where(cause.c.resolved_at <= now - PROMOTION_GRACE)
+        .order_by(incident.c.id)
+        .limit(_PROMOTED_AT_ONCE)
+    )
+    with ledger.connect() as connection:
+        if connection.execute(query).first() is None:
+            return []
+    with ledger.begin() as connection:
+        ids = [int(found) for found in connection.execute(query).scalars()]
+        cases = load_cases(connection, incident_ids=ids)
+        entries = []
+        for case in cases.values():
+            before, step = case.caused_by, decide_grouping(case.standing, has_cause=False)
+            case.caused_by, case.told = None, case.told or step.tell
+            detail = {"before": before, "after": None}
+            entries.append(Entry(case, "promoted", detail, change=step.change, tell=step.tell))
+        write_cases(connection, list(cases.values()))
+        write_timeline(connection, entries, now)
+    return ids

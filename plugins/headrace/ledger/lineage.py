@@ -1,4 +1,4 @@
-"""Which dataset is made from which: told by each project, asked by whoever groups and blocks; orchestration interpreter."""
+"""Which dataset is made from which: told by each project, asked for grouping and blocking; orchestration interpreter."""
 
 from collections.abc import Collection, Iterable
 from typing import Any

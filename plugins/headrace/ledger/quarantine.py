@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from headrace.contracts.check_result import CheckResult
 from headrace.contracts.json_safe import make_json_safe, make_name_safe, make_text_safe

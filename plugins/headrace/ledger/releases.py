@@ -11,9 +11,10 @@ from headrace.contracts.json_safe import make_name_safe
 from headrace.exceptions import InvalidActionError, UnknownIncidentError
 from headrace.ledger.audit import Act, act_on, require_text
 from headrace.ledger.database import Ledger
+from headrace.ledger.incidents import Entry, load_cases, write_timeline
 from headrace.ledger.quarantine import HELD, RELEASED, RELEASING
-from headrace.ledger.schema import attempt, check_result, check_state, incident, quarantine, quarantined_row, waiver
-from headrace.ledger.statements import chunk
+from headrace.ledger.schema import attempt, check_result, check_state, quarantine, quarantined_row, waiver
+from headrace.ledger.statements import chunk, tell_time
 from headrace.ledger.verdicts import describe_waiver, write_verdicts
 from headrace.quality.incidents import PartitionState, decide_pass
 
@@ -119,7 +120,8 @@ def release(
                 incident_id=incident_id,
             )
         for row in held:
-            _release_set(act, row, reason, row_ids)
+            detail = _release_set(act.connection, row, act.actor, act.now, reason, row_ids)
+            act.note("release_requested", str(row.partition_key), **detail)
         return _find_tasks(act.connection, act.case.check_id, sorted({str(row.partition_key) for row in held}))
 
 
@@ -146,45 +148,50 @@ def release_quarantine(
         The gate's task, to be run again with what is downstream of it.
     """
     reason = require_text(reason, "the reason")
-    with ledger.connect() as connection:
-        query = select(incident.c.id).join(quarantine, quarantine.c.check_id == incident.c.check_id)
-        incident_id = connection.execute(query.where(quarantine.c.id == quarantine_id)).scalar()
-    if incident_id is None:
-        raise UnknownIncidentError(f"there is no quarantine {quarantine_id} in the ledger", quarantine_id=quarantine_id)
-    with act_on(ledger, int(incident_id), actor, now) as act:
-        row = act.connection.execute(select(quarantine).where(quarantine.c.id == quarantine_id)).one()
+    actor = make_name_safe(require_text(actor, "the actor's name", 500))
+    with ledger.begin() as connection:
+        row = connection.execute(select(quarantine).where(quarantine.c.id == quarantine_id)).first()
+        if row is None:
+            raise UnknownIncidentError(
+                f"there is no quarantine {quarantine_id} in the ledger", quarantine_id=quarantine_id
+            )
         if row.state not in (HELD, RELEASING):
             raise InvalidActionError(
                 f"quarantine {quarantine_id} is {row.state} already", quarantine_id=quarantine_id, state=row.state
             )
-        _release_set(act, row, reason, row_ids)
-        return _find_tasks(act.connection, int(row.check_id), [str(row.partition_key)])
+        now = tell_time(now)
+        detail = _release_set(connection, row, actor, now, reason, row_ids)
+        cases = load_cases(connection, check_ids=[row.check_id]).values()  # none where its check never failed alone
+        key = str(row.partition_key)
+        write_timeline(connection, [Entry(case, "release_requested", detail, key, actor) for case in cases], now)
+        return _find_tasks(connection, int(row.check_id), [key])
 
 
-def _release_set(act: Act, row: Any, reason: str, row_ids: Sequence[str] | None) -> None:
+def _release_set(
+    connection: Connection, row: Any, actor: str, now: datetime, reason: str, row_ids: Sequence[str] | None
+) -> dict[str, Any]:
+    """Mark rows of a set as releasing; return what the timeline says of it."""
     c = quarantined_row.c
     mine = (c.quarantine_id == row.id) & (c.state != RELEASED)
     if row_ids is not None:
-        known = set(act.connection.execute(select(c.row_id).where(mine, c.row_id.in_(row_ids))).scalars())
+        known = set(connection.execute(select(c.row_id).where(mine, c.row_id.in_(row_ids))).scalars())
         if not row_ids or set(row_ids) - known:
             raise InvalidActionError(
                 f"quarantine {row.id} does not hold {_name(sorted(set(row_ids) - known)) or 'no rows'}",
                 quarantine_id=row.id,
             )
         mine &= c.row_id.in_(row_ids)
-    act.connection.execute(update(quarantined_row).where(mine).values(state=RELEASING))
+    connection.execute(update(quarantined_row).where(mine).values(state=RELEASING))
     values = {
         "state": RELEASING,
-        "changed_at": act.now,
-        "actor": act.actor,
+        "changed_at": now,
+        "actor": actor,
         "actor_reason": reason,
         "release_whole": row_ids is None or bool(row.release_whole),
     }
-    act.connection.execute(update(quarantine).where(quarantine.c.id == row.id).values(values))
-    act.note(
-        "release_requested", str(row.partition_key), reason=reason, quarantine_id=row.id,
-        rows=row.rows if row_ids is None else len(row_ids), before=row.state, after=RELEASING,
-    )  # fmt: skip
+    connection.execute(update(quarantine).where(quarantine.c.id == row.id).values(values))
+    rows = row.rows if row_ids is None else len(row_ids)
+    return {"reason": reason, "quarantine_id": row.id, "rows": rows, "before": row.state, "after": RELEASING}
 
 
 def _load_held(connection: Connection, check_id: int, partition_keys: Sequence[str]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""A check result made fit for the ledger: bounded and storable, whatever a tool put in it; orchestration interpreter."""
+"""A check result made fit for the ledger: bounded and storable, whatever a tool gave; orchestration interpreter."""
 
 import math
 from collections.abc import Mapping

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from headrace.ledger.database import Ledger
+from headrace.ledger.grouping import promote_consequences
 from headrace.ledger.incidents import Entry, load_cases, write_cases, write_timeline
 from headrace.ledger.schema import incident
 from headrace.quality.incidents import Change, IncidentState
@@ -15,11 +16,16 @@ BATCH = 200
 def expire_snoozes(ledger: Ledger, now: datetime) -> list[int]:
     """Open the incidents whose snooze has run out, and tell people: they still fail, or they would be resolved.
 
-    Nobody is told of a consequence: its cause is what people look at.
+    Nobody is told of a consequence: its cause is what people look at. One whose cause was resolved a while ago stands
+    on its own from here on, and is told as opened.
 
     Returns:
-        Their ids.
+        The ids of all of them.
     """
+    return [*_end_snoozes(ledger, now), *promote_consequences(ledger, now)]
+
+
+def _end_snoozes(ledger: Ledger, now: datetime) -> list[int]:
     run_out = (
         select(incident.c.id)
         .where(incident.c.state == IncidentState.SNOOZED.value, incident.c.snoozed_until <= now)

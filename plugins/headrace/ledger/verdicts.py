@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select
+from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select, update
 
 from headrace.contracts.check_result import CheckResult, Severity, Status
 from headrace.ledger.database import Ledger
@@ -119,6 +119,8 @@ def write_verdicts(
 ) -> list[VerdictRow]:
     """Decide the verdict on each place from its checks' newest results; append it where it is another than before.
 
+    The decision or its causes make it another; the number of checks is kept up in the current one.
+
     Returns:
         The current verdict on each place.
     """
@@ -126,7 +128,8 @@ def write_verdicts(
     decided = _decide(connection, places, datasets, partitions)
     before = load_current(connection, datasets, partitions)
     rows = []
-    for place, (decision, causes) in decided.items():
+    counted = []
+    for place, (decision, checked) in decided.items():
         shown = [_describe_cause(cause) for cause in decision.causes]
         last = before.get(place)
         if last is None or last.decision != decision.decision.value or _essence(last.causes) != _essence(shown):
@@ -135,7 +138,7 @@ def write_verdicts(
                     "dataset": place[0],
                     "partition_key": place[1],
                     "decision": decision.decision.value,
-                    "checked": causes,
+                    "checked": checked,
                     "causes": shown,
                     "why": why,
                     "actor": actor,
@@ -143,8 +146,14 @@ def write_verdicts(
                     "decided_at": now,
                 }
             )
+        elif last.checked != checked:
+            counted.append({"of": last.id, "now_checked": checked})
+    if counted:
+        statement = update(verdict).where(verdict.c.id == bindparam("of")).values(checked=bindparam("now_checked"))
+        connection.execute(statement, counted)
     if rows:
         connection.execute(insert(verdict), rows)
+    if rows or counted:
         before = load_current(connection, datasets, partitions)
     return [before[place] for place in sorted(places)]
 
