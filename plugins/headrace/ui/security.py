@@ -33,6 +33,7 @@ class Access:
         self.user = user
         self.actor = str(user.get_name() or user.get_id())[:500]
         self._known: dict[tuple[str, str], bool] = {}
+        self._teams: dict[str, str | None] = {}
 
     def may_read(self, dag_id: str) -> bool:
         return self._is_authorized("GET", dag_id)
@@ -43,6 +44,7 @@ class Access:
     def filter_dag_ids(self, ledger: Ledger) -> Sequence[str] | None:
         """Return which DAGs' records the user may read, for the ledger's filters; None where these are all."""
         known = list_dag_ids(ledger)
+        self._load_teams(known)
         readable = [dag_id for dag_id in known if self.may_read(dag_id)]
         return None if len(readable) == len(known) else readable
 
@@ -53,12 +55,14 @@ class Access:
 
     def require_act(self, dag_ids: Iterable[str]) -> None:
         """Answer 403 unless task instances of all these DAGs may be cleared."""
-        refused = sorted(dag_id for dag_id in dag_ids if not self.may_act(dag_id))
+        refused = [dag_id for dag_id in dag_ids if not self.may_act(dag_id)]
         if refused:
+            named = ", ".join(sorted(dag_id for dag_id in refused if self.may_read(dag_id)))
             raise HTTPException(
                 status.HTTP_403_FORBIDDEN,
-                "Deciding here needs the permission to clear task instances (PUT on them) of the DAG "
-                f"{', '.join(refused)}: ask your Airflow administrator for it.",
+                "Deciding here needs the permission to clear task instances (PUT on them) of "
+                f"{f'the DAG {named}' if named else 'another DAG that makes this check'}: ask your Airflow "
+                "administrator for it.",
             )
 
     @property
@@ -69,11 +73,19 @@ class Access:
     def _is_authorized(self, method: Any, dag_id: str) -> bool:
         key = (method, dag_id)
         if key not in self._known:
-            details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id))
+            self._load_teams([dag_id])
+            details = DagDetails(id=dag_id, team_name=self._teams[dag_id])
             self._known[key] = get_auth_manager().is_authorized_dag(
                 method=method, access_entity=DagAccessEntity.TASK_INSTANCE, details=details, user=self.user
             )
         return self._known[key]
+
+    def _load_teams(self, dag_ids: Sequence[str]) -> None:
+        """Ask Airflow's database once for many DAGs; one that Airflow does not have is of no team."""
+        unknown = [dag_id for dag_id in dag_ids if dag_id not in self._teams]
+        if unknown:
+            found = DagModel.get_dag_id_to_team_name_mapping(unknown)
+            self._teams.update({dag_id: found.get(dag_id) for dag_id in unknown})
 
 
 def read_access(user: GetUserDep, _: Annotated[None, Depends(requires_access_view(AccessView.PLUGINS))]) -> Access:

@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 
 from headrace.contracts.check_result import CheckResult, Severity, Status
 from headrace.ledger.database import Ledger, open_ledger
+from headrace.ledger.queries import list_results
 from headrace.ledger.recording import record_results
 from headrace.ledger.views import TaskTry
 
@@ -131,8 +132,9 @@ def fail(ledger: Ledger) -> Callable[..., int]:
     def record(dag_id: str = DAG_ID, run_id: str | None = None, task_id: str = "gate", **changes: Any) -> int:
         task = TaskTry(dag_id, run_id or f"manual__{next(runs)}", task_id)
         result = replace(FAILED, **changes)
-        recorded = record_results(ledger, task, [result], now=datetime.now(UTC))
-        assert len(recorded.opened) == 1
-        return recorded.opened[0]
+        record_results(ledger, task, [result], now=datetime.now(UTC))
+        (found,) = list_results(ledger, dag_id=task.dag_id, run_id=task.run_id, task_id=task.task_id)
+        assert found.incident_id is not None
+        return found.incident_id
 
     return record

@@ -1,0 +1,115 @@
+"""A DAG that the user may not read: what it recorded is not there, in lists and counts and beside other incidents."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from headrace.contracts.lineage import Dataset, Lineage
+from headrace.ledger.database import Ledger
+from headrace.ledger.lineage import sync_lineage
+
+BASE = "/headrace/api/v1"
+SECRET = "payments"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def team(stack: Any) -> Iterator[None]:
+    """A DAG of a team of Airflow's, of which only admins are."""
+    from airflow.models.dag import DagModel
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.models.team import Team, dag_bundle_team_association_table
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete, insert
+
+    with create_session() as session:
+        session.add_all([Team(name="red"), DagBundleModel(name="red-bundle")])
+        session.flush()
+        session.add(DagModel(dag_id=SECRET, bundle_name="red-bundle"))
+        session.execute(insert(dag_bundle_team_association_table).values(dag_bundle_name="red-bundle", team_name="red"))
+    yield
+    with create_session() as session:
+        session.execute(delete(DagModel).where(DagModel.dag_id == SECRET))
+        session.execute(delete(DagBundleModel).where(DagBundleModel.name == "red-bundle"))
+        session.execute(delete(Team).where(Team.name == "red"))
+
+
+def test_lists_and_counts_leave_it_out(bearer: Callable[[str], TestClient], fail: Callable[..., int]) -> None:
+    secret = fail(dag_id=SECRET, dataset="raw.payments")
+    open_to_all = fail()
+
+    def see(role: str) -> tuple[Any, ...]:
+        client = bearer(role)
+        page = client.get(f"{BASE}/incidents").json()
+        return (
+            sorted(row["id"] for row in page["rows"]),
+            page["total"],
+            page["counts"]["open"],
+            client.get(f"{BASE}/overview").json()["counts"]["open"],
+            len(client.get(f"{BASE}/verdicts?dataset=raw.payments&partition_key=2013-02").json()["verdicts"]),
+        )
+
+    assert see("admin") == ([secret, open_to_all], 2, 2, 2, 1)
+    assert see("viewer") == ([open_to_all], 1, 1, 1, 0)
+    assert see("op") == ([open_to_all], 1, 1, 1, 0)
+
+
+def test_a_user_who_may_read_no_dag_sees_nothing(bearer: Callable[[str], TestClient], fail: Callable[..., int]) -> None:
+    fail(dag_id=SECRET)
+    assert bearer("viewer").get(f"{BASE}/incidents").json()["rows"] == []
+
+
+def test_it_is_answered_as_if_it_were_not_there(bearer: Callable[[str], TestClient], fail: Callable[..., int]) -> None:
+    secret = fail(dag_id=SECRET)
+    client = bearer("op")
+    for path in (
+        f"incidents/{secret}",
+        f"incidents/{secret}/results",
+        f"results?dag_id={SECRET}&run_id=manual__1",
+        f"verdicts?dag_id={SECRET}",
+    ):
+        assert client.get(f"{BASE}/{path}").status_code == 404, path
+        assert bearer("admin").get(f"{BASE}/{path}").status_code == 200, path
+    body = {"text": "hello"}
+    unknown = client.post(f"{BASE}/incidents/{secret + 1}/comment", json=body)
+    hidden = client.post(f"{BASE}/incidents/{secret}/comment", json=body)
+    assert (hidden.status_code, unknown.status_code) == (404, 404)
+    assert hidden.json()["detail"].replace(str(secret), "?") == unknown.json()["detail"].replace(str(secret + 1), "?")
+    bulk = client.post(f"{BASE}/incidents/bulk", json={"action": "comment", "ids": [secret], **body})
+    assert [found["status"] for found in bulk.json()["results"]] == [404]
+
+
+def test_a_check_that_a_hidden_dag_shares_is_not_decided_on(
+    bearer: Callable[[str], TestClient], fail: Callable[..., int]
+) -> None:
+    """A waiver would count for the hidden DAG too."""
+    incident_id = fail(dag_id=SECRET)
+    assert fail() == incident_id
+    assert len(bearer("admin").get(f"{BASE}/incidents/{incident_id}").json()["results"]) == 2
+    assert len(bearer("op").get(f"{BASE}/incidents/{incident_id}").json()["results"]) == 1
+    answer = bearer("op").post(f"{BASE}/incidents/{incident_id}/acknowledge", json={})
+    assert answer.status_code == 403
+    assert SECRET not in answer.text
+    assert bearer("admin").post(f"{BASE}/incidents/{incident_id}/acknowledge", json={}).status_code == 200
+
+
+def test_beside_another_incident_it_is_left_out(
+    bearer: Callable[[str], TestClient], fail: Callable[..., int], ledger: Ledger
+) -> None:
+    datasets = tuple(Dataset(name=name, kind="model") for name in ("raw.payments", "marts.flights"))
+    sync_lineage(ledger, Lineage("test", "1", datasets, (("raw.payments", "marts.flights"),)))
+    cause = fail(dag_id=SECRET, dataset="raw.payments")
+    consequence = fail(dataset="marts.flights")
+
+    def see(role: str) -> tuple[Any, ...]:
+        detail = bearer(role).get(f"{BASE}/incidents/{consequence}").json()
+        return (
+            detail["cause"] and detail["cause"]["id"],
+            sorted(id_ for node in detail["graph"]["nodes"] for id_ in node["incident_ids"]),
+            sorted(node["name"] for node in detail["graph"]["nodes"]),
+        )
+
+    names = ["marts.flights", "raw.payments"]
+    assert see("admin") == (cause, [cause, consequence], names)
+    assert see("viewer") == (None, [consequence], names)
