@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +22,7 @@ from headrace.jobs.job import Job
 
 REFUSED = CheckResult(
     tool="tfma",
-    dataset="flight_delay",
+    dataset="model",
     partition_key="2013-02",
     check="auc",
     column=None,
@@ -51,21 +52,22 @@ class Project:
         self.interpreter.write_text(script)
         self.interpreter.chmod(0o755)
 
-    def run(self, try_number: int = 1) -> Any:
-        return self.task().execute(self.context(try_number))
+    def run(self, try_number: int = 1, node: str = "Trainer") -> Any:
+        return self.task(node).execute(self.context(try_number, node))
 
-    def task(self) -> TfxNodeOperator:
+    def task(self, node: str = "Trainer") -> TfxNodeOperator:
         return TfxNodeOperator(
-            task_id="Trainer",
+            task_id=node,
             dag=None,
             pipeline="p",
-            node="Trainer",
+            node=node,
             project_dir=self.folder,
             partition_key="2013-02",
         )
 
-    def context(self, try_number: int) -> Any:
-        return {"run_id": "r", "ti": SimpleNamespace(try_number=try_number)}
+    def context(self, try_number: int, node: str = "Trainer") -> Any:
+        task_instance = SimpleNamespace(dag_id="dag", task_id=node, map_index=-1, try_number=try_number)
+        return {"run_id": "r", "ti": task_instance}
 
     @property
     def task_folder(self) -> Path:
@@ -104,7 +106,7 @@ def test_a_refused_model_fails_for_good_and_says_why(project: Project) -> None:
     with pytest.raises(AirflowFailException, match=r"NOT BLESSED.*AUC 0\.612 is below the required 0\.650"):
         project.run()
     recorded = read_json(project.task_folder / "checks.json")["checks"]
-    assert [CheckResult.from_json(check) for check in recorded] == [REFUSED]
+    assert [CheckResult.from_json(check) for check in recorded] == [replace(REFUSED, dataset="p.model")]
 
 
 def test_an_anomaly_fails_for_good(project: Project) -> None:
@@ -249,7 +251,8 @@ def run_in_a_worker(project: Project) -> str:
         "TfxNodeOperator.dag_id = 'dag'\n"
         f"task = TfxNodeOperator(task_id='Trainer', pipeline='p', node='Trainer', project_dir={str(project.folder)!r},"
         " partition_key='2013-02')\n"
-        "task.execute({'run_id': 'r', 'ti': SimpleNamespace(try_number=1)})\n"
+        "ti = SimpleNamespace(dag_id='dag', task_id='Trainer', map_index=-1, try_number=1)\n"
+        "task.execute({'run_id': 'r', 'ti': ti})\n"
     )
 
 
