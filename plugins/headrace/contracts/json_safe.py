@@ -14,7 +14,8 @@ MAX_DEPTH = 8
 HIDDEN = "***"
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_SECRET_WORD = r"(?:password|passwd|pwd|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key|(?:auth|access)[_-]?token|token)"
+_SECRET_WORD = r"(?:password|passwd|pwd|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key|(?:auth[_-]?|access[_-]?)?token)"
+_SUSPECT = re.compile(r"[\x00\ud800-\udfff]|://|pass|pwd|secret|key|token|bearer", re.IGNORECASE)
 _SECRET_KEY = re.compile(rf"(?:^|[_\-.\s]){_SECRET_WORD}$", re.IGNORECASE)
 _IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+(?=@)", re.IGNORECASE)
 _ASSIGNED = re.compile(rf"({_SECRET_WORD}[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&)}}]+", re.IGNORECASE)
@@ -31,6 +32,8 @@ def hide_secrets(text: str) -> str:
 def make_text_safe(text: object, limit: int = MAX_TEXT) -> str:
     """Return at most ``limit`` characters that every database keeps, without secrets; ``…`` marks what was cut."""
     whole = str(text)
+    if len(whole) <= limit and not _SUSPECT.search(whole):
+        return whole
     # A little more than the limit, so that a secret at the cut is seen whole enough to be hidden.
     shown = hide_secrets(_UNSTORABLE.sub("\ufffd", whole[: limit + 500]))
     return shown if len(shown) <= limit and len(whole) <= limit + 500 else shown[: limit - 1] + "…"

@@ -20,7 +20,7 @@ from headrace.ledger.schema import (
     incident_partition,
     severity_number,
 )
-from headrace.ledger.statements import chunk, upsert
+from headrace.ledger.statements import chunk, upsert_rows
 from headrace.quality.incidents import Change, IncidentState, PartitionState, Standing, Step
 
 HEADRACE = "headrace"
@@ -189,10 +189,7 @@ def _write_lines(connection: Connection, cases: Sequence[Case]) -> None:
     ]
     gone = [{"of": case.id, "on": key} for case in cases for key in sorted(case.touched) if key not in case.lines]
     if written:
-        statement = upsert(connection, incident_partition)
-        identity = ["incident_id", "partition_key"]
-        changing = {name: statement.excluded[name] for name in written[0] if name not in identity}
-        connection.execute(statement.on_conflict_do_update(index_elements=identity, set_=changing), written)
+        upsert_rows(connection, incident_partition, written, ("incident_id", "partition_key"))
     if gone:
         c = incident_partition.c
         connection.execute(

@@ -12,7 +12,7 @@ from headrace.ledger.incidents import Entry, load_cases, write_timeline
 from headrace.ledger.lineage import load_downstream_names
 from headrace.ledger.quarantine import supersede_quarantine
 from headrace.ledger.schema import check, check_state, landing, quarantine, verdict, waiver
-from headrace.ledger.statements import chunk, tell_time, upsert, write_on
+from headrace.ledger.statements import chunk, tell_time, upsert_rows, write_on
 from headrace.ledger.verdicts import load_current, write_verdicts
 from headrace.quality.verdict import Decision
 
@@ -55,11 +55,7 @@ def record_landing(
             for name, (sha256, count) in landed.items()
         ]
         if rows:
-            statement = upsert(connection, landing)
-            written = {name: statement.excluded[name] for name in ("sha256", "rows", "landed_at")}
-            connection.execute(
-                statement.on_conflict_do_update(index_elements=["dataset", "partition_key"], set_=written), rows
-            )
+            upsert_rows(connection, landing, rows, ("dataset", "partition_key"))
         if changed:
             _end_waivers(connection, changed, key, now)
             _supersede(connection, changed, key, now)

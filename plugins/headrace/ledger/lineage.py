@@ -9,7 +9,7 @@ from headrace.contracts.json_safe import make_name_safe, make_text_safe
 from headrace.contracts.lineage import Dataset, Lineage
 from headrace.ledger.database import Ledger
 from headrace.ledger.schema import dataset, dataset_edge, lineage_source
-from headrace.ledger.statements import chunk, upsert, write_on
+from headrace.ledger.statements import chunk, read_on, upsert, write_on
 
 __all__ = [
     "Dataset", "Lineage", "LineageGraph", "load_downstream_names", "load_upstream", "load_upstream_names",
@@ -29,10 +29,11 @@ def sync_lineage(ledger: Ledger | Connection, lineage: Lineage) -> bool:
         LedgerError: The ledger cannot be written.
     """
     project = make_name_safe(lineage.project)
-    with write_on(ledger) as connection:
-        known = select(lineage_source.c.fingerprint).where(lineage_source.c.project == project)
+    known = select(lineage_source.c.fingerprint).where(lineage_source.c.project == project)
+    with read_on(ledger) as connection:  # every task asks; hardly any has something new to say
         if connection.execute(known).scalar() == lineage.fingerprint:
             return False
+    with write_on(ledger) as connection:
         source = {
             "project": project,
             "fingerprint": lineage.fingerprint,

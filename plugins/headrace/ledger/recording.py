@@ -1,7 +1,7 @@
 """Recording what a task found: one transaction from results to verdicts, incidents and notifications; orchestration
 interpreter."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from headrace.ledger.changes import update_incidents
 from headrace.ledger.database import Ledger
 from headrace.ledger.landings import record_landing
 from headrace.ledger.quarantine import QuarantinedSet, record_quarantine
-from headrace.ledger.results import Written, keep_worst, write_attempt, write_checks, write_results, write_states
+from headrace.ledger.results import Key, Written, keep_worst, write_attempt, write_checks, write_results, write_states
 from headrace.ledger.statements import tell_time, write_on
 from headrace.ledger.training import record_statistics, record_training
 from headrace.ledger.verdicts import load_waivers, write_verdicts
@@ -71,9 +71,10 @@ def record_results(
         attempt_id = write_attempt(
             connection, task, next((r.partition_key for r in results if r.partition_key), ""), now
         )
-        safe = write_checks(connection, results)
-        candidates = [Written(check_id, result.partition_key or "", result) for check_id, result in safe]
-        candidates = keep_worst(_excuse_waived(connection, candidates))
+        checked = write_checks(connection, results)
+        failing = [(check_id, each.partition_key or "") for check_id, each in checked if not each.passed]
+        waivers = load_waivers(connection, failing) if failing else {}
+        candidates = keep_worst([_excuse(check_id, each, waivers) for check_id, each in checked])
         written, gone = write_results(connection, attempt_id, candidates, now)
         write_states(connection, written, now)
         places = {(each.result.dataset, each.partition_key) for each in written}
@@ -85,14 +86,11 @@ def record_results(
     return Recorded(len(written), tuple(verdicts), tuple(opened))
 
 
-def _excuse_waived(connection: Connection, results: Sequence[Written]) -> list[Written]:
-    failing = [each for each in results if not each.result.passed]
-    waivers = load_waivers(connection, [each.key for each in failing]) if failing else {}
-    return [
-        replace(each, waived=True, result=replace(each.result, excused=each.result.excused or waivers[each.key]))
-        if not each.result.passed and each.key in waivers
-        else replace(each, result=replace(each.result, excused=None))
-        if each.result.passed
-        else each
-        for each in results
-    ]
+def _excuse(check_id: int, result: CheckResult, waivers: Mapping[Key, str]) -> Written:
+    """Give a failure that is waived its excuse, and take from a pass what it does not need."""
+    key = result.partition_key or ""
+    waiver = None if result.passed else waivers.get((check_id, key))
+    excused = None if result.passed else result.excused or waiver
+    if excused != result.excused:
+        result = replace(result, excused=excused)
+    return Written(check_id, key, result, waived=waiver is not None)

@@ -11,7 +11,7 @@ from headrace.contracts.check_result import CheckResult, Severity, Status
 from headrace.contracts.json_safe import make_name_safe, make_text_safe
 from headrace.ledger.safe_results import describe_person, make_result_safe
 from headrace.ledger.schema import attempt, check, check_result, check_state
-from headrace.ledger.statements import chunk, upsert
+from headrace.ledger.statements import chunk, upsert, upsert_rows
 from headrace.ledger.views import TaskTry
 from headrace.quality.check_digest import digest_check
 from headrace.quality.incidents import weigh_failure
@@ -61,10 +61,11 @@ def write_attempt(connection: Connection, task: TaskTry, partition_key: str, now
         "partition_key": make_name_safe(partition_key, 100),
         "recorded_at": now,
     }
-    statement = upsert(connection, attempt).values(row)
-    identity = ["dag_id", "run_id", "task_id", "map_index", "try_number"]
-    statement = statement.on_conflict_do_update(index_elements=identity, set_={"recorded_at": now})
-    return int(connection.execute(statement.returning(attempt.c.id)).scalar_one())
+    written = upsert_rows(connection, attempt, [row], _ATTEMPT_KEY)
+    return int(written.scalars().one())
+
+
+_ATTEMPT_KEY = ("dag_id", "run_id", "task_id", "map_index", "try_number")
 
 
 def write_checks(connection: Connection, results: Sequence[CheckResult]) -> list[tuple[int, CheckResult]]:
@@ -144,12 +145,8 @@ def write_results(
     before = _load_earlier(connection, attempt_id)
     ids: dict[Key, int] = {}
     if results:
-        insert = upsert(connection, check_result)
-        changing = [column.name for column in check_result.columns if column.name not in ("id", *_RESULT_KEY)]
-        statement = insert.on_conflict_do_update(
-            index_elements=list(_RESULT_KEY), set_={name: insert.excluded[name] for name in changing}
-        ).returning(check_result.c.id, check_result.c.check_id, check_result.c.partition_key)
-        for row in connection.execute(statement, [_build_row(attempt_id, result, now) for result in results]):
+        rows = [_build_row(attempt_id, result, now) for result in results]
+        for row in upsert_rows(connection, check_result, rows, _RESULT_KEY):
             ids[int(row.check_id), str(row.partition_key)] = int(row.id)
     newest = load_newest(connection, [result.key for result in results])
     written = [
@@ -246,10 +243,7 @@ def write_states(connection: Connection, results: Sequence[Written], now: dateti
         if written.newest
     ]
     if rows:
-        insert = upsert(connection, check_state)
-        identity = ["check_id", "partition_key"]
-        changing = {name: insert.excluded[name] for name in rows[0] if name not in identity}
-        connection.execute(insert.on_conflict_do_update(index_elements=identity, set_=changing), rows)
+        upsert_rows(connection, check_state, rows, ("check_id", "partition_key"))
 
 
 def restore_states(connection: Connection, attempt_id: int, keys: Sequence[Key]) -> dict[Key, Any]:

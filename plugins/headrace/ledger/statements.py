@@ -1,11 +1,12 @@
 """Small things that every statement on the ledger shares; orchestration interpreter."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Table, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
 
 from headrace.ledger.database import Ledger
@@ -18,6 +19,31 @@ T = TypeVar("T")
 def upsert(connection: Connection, table: Table) -> Any:
     """Return the dialect's ``INSERT``, which has ``on_conflict_do_update`` and ``on_conflict_do_nothing``."""
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+@cache
+def _build_upsert(dialect: str, table: Table, changing: tuple[str, ...], key: tuple[str, ...]) -> Any:
+    statement = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    # By name: asking ``statement.excluded`` for its columns takes longer than executing the statement.
+    values = {name: literal_column(f"excluded.{name}") for name in changing}
+    statement = statement.on_conflict_do_update(index_elements=list(key), set_=values)
+    return statement.returning(*([table.c.id] if "id" in table.c else []), *(table.c[name] for name in key))
+
+
+def upsert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], key: tuple[str, ...]) -> Any:
+    """Insert rows, or change those that are there, with few statements.
+
+    Args:
+        connection: A write transaction.
+        table: The table.
+        rows: At least one; each with the same columns.
+        key: Columns by which a row is known.
+
+    Returns:
+        A result of each row's id, where it has one, and key; in any order.
+    """
+    changing = tuple(name for name in rows[0] if name not in key)
+    return connection.execute(_build_upsert(connection.dialect.name, table, changing, key), list(rows))
 
 
 def chunk(values: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
