@@ -266,14 +266,29 @@ def write_event(ledger: Any, incident_id: int, change: str, now: datetime, paylo
     return incident_id
 
 
-@pytest.fixture
-def desk(tmp_path: Path, clock: Clock) -> Iterator[Desk]:
+@pytest.fixture(params=["sqlite", "postgres"])
+def desk(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Desk]:
+    from sqlalchemy import make_url
+
     from headrace.ledger.database import open_ledger
 
-    file = tmp_path / "notifications.yaml"
     state = tmp_path / "state"
-    with open_ledger(state / "ledger" / "ledger.sqlite") as ledger:
-        yield Desk(ledger, file, clock, {"AIRFLOW__HEADRACE__STATE_DIR": str(state)})
+    address: Any = state / "ledger" / "ledger.sqlite"
+    environment = {"AIRFLOW__HEADRACE__STATE_DIR": str(state)}
+    if request.param == "postgres":
+        address = make_url(request.getfixturevalue("postgres").create_database())
+        connection = {
+            "conn_type": "postgres",
+            "host": address.query["host"],
+            "login": address.username,
+            "schema": address.database,
+        }
+        environment |= {
+            "AIRFLOW__HEADRACE__LEDGER_CONN_ID": "ledger",
+            "AIRFLOW_CONN_LEDGER": json.dumps(connection),
+        }
+    with open_ledger(address) as ledger:
+        yield Desk(ledger, tmp_path / "notifications.yaml", clock, environment)
 
 
 def mail_route(name: str = "mail", **more: Any) -> dict[str, Any]:

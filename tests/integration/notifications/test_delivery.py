@@ -36,7 +36,7 @@ def test_what_comes_from_data_is_neither_markup_nor_a_header(desk: Desk, mails: 
             "html_content": "<p>{{ incident.title }}</p>",
         }),
     )  # fmt: skip
-    title = "<img src=x onerror=alert(1)>\r\nBcc: thief@example.com\u2028X-Evil: 1\x00 Zürich 😀"
+    title = "<img src=x onerror=alert(1)>\r\nBcc: thief@example.com\u2028X-Evil: 1\x1f Zürich 😀"
     desk.enqueue(desk.open_incident(title), "opened")
     desk.drain()
     assert len(mails.received) == 2

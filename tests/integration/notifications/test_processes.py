@@ -144,6 +144,7 @@ def find_children(pid: int) -> Iterator[int]:
         yield from map(int, (task / "children").read_text().split())
 
 
+@pytest.mark.parametrize("desk", ["sqlite"], indirect=True)
 def test_the_ledger_may_come_later(desk: Desk, hooks: Hooks, start: Start, environment: dict[str, str]) -> None:
     """A notifier whose ledger cannot be opened says so and waits; with ``--once`` it ends."""
     environment["AIRFLOW__HEADRACE__STATE_DIR"] = "/proc/nowhere"
@@ -151,6 +152,7 @@ def test_the_ledger_may_come_later(desk: Desk, hooks: Hooks, start: Start, envir
     assert start("-m", "headrace.airflow.notifier", "--once").wait(60) == 1
 
 
+@pytest.mark.parametrize("desk", ["sqlite"], indirect=True)
 def test_a_connection_of_the_metadata_database_is_found(
     desk: Desk, mails: Mails, start: Start, environment: dict[str, str], tmp_path: Path
 ) -> None:
