@@ -28,7 +28,8 @@ class HeadracePlugin(AirflowPlugin):
             "name": "Data quality",
             "href": f"{_PREFIX}/incidents",
             "destination": "nav",
-            "category": "browse",
+            "nav_top_level": True,
+            "icon": f"{_PREFIX}/static/mark.svg",
             "url_route": "data-quality",
         },
         {

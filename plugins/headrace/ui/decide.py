@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from fastapi import HTTPException, Request
 from starlette.concurrency import run_in_threadpool
 
-from headrace.exceptions import HeadraceError, LedgerError
+from headrace.exceptions import HeadraceError
 from headrace.ledger import actions, queries
 from headrace.ledger.actions import Rerun
 from headrace.ledger.dag_ids import map_incidents_to_dags
@@ -104,10 +104,12 @@ def _record(ledger: Ledger, incident_id: int, actor: str, body: bodies.AnyAction
 
 def _tell(ledger: Ledger, outcomes: Mapping[int | None, Sequence[RerunOutcome]]) -> None:
     for incident_id, of_incident in outcomes.items():
-        for outcome in of_incident if incident_id is not None else ():
+        if incident_id is None:
+            continue
+        for outcome in of_incident:
             try:
                 actions.comment(ledger, incident_id, SYSTEM, text=_describe(outcome))
-            except LedgerError as error:
+            except HeadraceError as error:
                 # The decision is recorded and the answer says how it went: that must not look like a failure.
                 log.warning("Could not write into the timeline of incident %d: %s", incident_id, error)
 

@@ -53,11 +53,12 @@ async def run_again(request: Request, access: Access, reruns: Sequence[Rerun]) -
         for (dag_id, run_id), of_run in groupby(ordered, key=lambda rerun: (rerun.dag_id, rerun.run_id)):
             tasks = list(of_run)
             try:
-                cleared, failure = await _clear(airflow, dag_id, run_id, tasks), None
+                cleared = await _clear(airflow, dag_id, run_id, tasks)
             except ClearFailedError as error:
-                cleared, failure = 0, str(error)
                 log.warning("Could not clear %s of the run %s of %s: %s", tasks, run_id, dag_id, error)
-            outcomes += [_build_outcome(task, cleared, failure) for task in tasks]
+                outcomes += [_build_outcome(task, state="failed", detail=_advise(task, str(error))) for task in tasks]
+            else:
+                outcomes += [_build_outcome(task, state="cleared", cleared=cleared) for task in tasks]
     return outcomes
 
 
@@ -75,7 +76,9 @@ async def _clear(airflow: httpx.AsyncClient, dag_id: str, run_id: str, tasks: Se
             async with asyncio.timeout(WAIT_SECONDS):
                 answer = await airflow.post(f"/api/v2/dags/{quote(dag_id, safe='')}/clearTaskInstances", json=body)
         except TimeoutError:
-            raise ClearFailedError(f"Airflow did not answer in {WAIT_SECONDS} s") from None
+            raise ClearFailedError(f"Airflow did not answer in {WAIT_SECONDS} s, and may have cleared later") from None
+        except httpx.HTTPError as error:
+            raise ClearFailedError(f"Airflow could not be asked: {error}") from None
         if answer.status_code < 500 or not left:
             break
         await asyncio.sleep(0.5)  # Airflow on SQLite answers 500 where its database was locked
@@ -96,22 +99,17 @@ def _say_why(answer: httpx.Response) -> str:
     return f"Airflow answered {answer.status_code}: {said[:300]}"
 
 
-def _build_outcome(task: Rerun, cleared: int, failure: str | None) -> RerunOutcome:
-    place = {"dag_id": task.dag_id, "run_id": task.run_id, "task_id": task.task_id, "map_index": task.map_index}
-    if failure is None:
-        return RerunOutcome(**place, state="cleared", cleared=cleared)
-    advice = (
-        f"The decision stands. Clear the task {task.task_id} of the run {task.run_id} of {task.dag_id} with what is "
-        "downstream of it, so that it takes effect."
-    )
-    return RerunOutcome(**place, state="failed", detail=f"{failure}. {advice}")
-
-
 def leave(reruns: Sequence[Rerun]) -> list[RerunOutcome]:
     """Return the outcomes where the user wants the decision only."""
-    return [
-        RerunOutcome(
-            dag_id=task.dag_id, run_id=task.run_id, task_id=task.task_id, map_index=task.map_index, state="not asked"
-        )
-        for task in reruns
-    ]
+    return [_build_outcome(task, state="not asked") for task in dict.fromkeys(reruns)]
+
+
+def _build_outcome(task: Rerun, **found: Any) -> RerunOutcome:
+    return RerunOutcome(dag_id=task.dag_id, run_id=task.run_id, task_id=task.task_id, map_index=task.map_index, **found)
+
+
+def _advise(task: Rerun, failure: str) -> str:
+    return (
+        f"{failure}. The decision stands. Clear the task {task.task_id} of the run {task.run_id} of {task.dag_id} with "
+        "what is downstream of it, so that it takes effect."
+    )
