@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from headrace.ledger.database import Ledger
 
 NOTIFIER = "notifier"
-_WAITING = ("pending", "routed")
+_WAITING = ("pending", "held")
 _FACETS = {"owners": "owner", "datasets": "dataset", "tools": "tool", "assignees": "assignee"}
 
 

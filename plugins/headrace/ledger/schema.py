@@ -376,7 +376,7 @@ notification = Table(
     Column("change", String(20), nullable=False),  # opened, escalated, reopened, resolved
     Column("route", Name),  # None: not routed yet
     Column("payload", Json, nullable=False),
-    Column("state", String(20), nullable=False),  # pending, routed, delivered, dead
+    Column("state", String(20), nullable=False),  # pending, held, delivered, dead; routed: became one for each route
     Column("attempts", Integer, nullable=False),
     Column("due_at", UtcDateTime, nullable=False),
     Column("lease_until", UtcDateTime),
