@@ -14,28 +14,60 @@ SOURCES_FILE = "sources.json"
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
-def load_freshness(path: Path, manifest: DbtManifest) -> tuple[CheckResult, ...]:
+def load_freshness(path: Path, manifest: DbtManifest, log: Path | None = None) -> tuple[CheckResult, ...]:
     """Load ``target/sources.json``.
+
+    Args:
+        path: The file.
+        manifest: Of the same project.
+        log: dbt's log of the same run in JSON: it alone tells of sources whose age could not be found.
 
     Raises:
         DbtRunError: It is missing or unreadable: dbt ended before it had results, which is a failure.
     """
     try:
-        return parse_freshness(json.loads(path.read_bytes()), manifest)
+        document = json.loads(path.read_bytes())
+        broken = parse_errors(log.read_text(encoding="utf-8", errors="replace")) if log and log.is_file() else {}
+        return parse_freshness(document, manifest, broken)
     except FileNotFoundError:
         raise DbtRunError(f"{path} does not exist: dbt ended before it had any result", path=str(path)) from None
     except (ValueError, KeyError, TypeError) as error:
         raise DbtRunError(f"{path} is not dbt's sources.json ({error!r})", path=str(path)) from error
 
 
-def parse_freshness(document: Mapping[str, Any], manifest: DbtManifest) -> tuple[CheckResult, ...]:
+def parse_errors(log: str) -> dict[str, str]:
+    """Parse what dbt's JSON log says of failing sources: id to message; stale ones are among them."""
+    found = {}
+    for line in log.splitlines():
+        try:
+            event = json.loads(line)
+            unique_id = event["data"]["node_info"]["unique_id"] if event["info"]["name"] == "RunResultError" else None
+        except (ValueError, KeyError, TypeError):
+            continue  # a line of something else
+        if unique_id:
+            found[str(unique_id)] = str(event["data"].get("msg") or "")
+    return found
+
+
+def parse_freshness(
+    document: Mapping[str, Any], manifest: DbtManifest, broken: Mapping[str, str] | None = None
+) -> tuple[CheckResult, ...]:
     """Parse the JSON of ``dbt source freshness``, version 3.
+
+    Args:
+        document: The JSON.
+        manifest: Of the same project.
+        broken: Sources on which dbt failed, with its message: those whose age it could not find are not in the JSON.
 
     Returns:
         Check ``freshness`` of each source with a freshness block, for the whole dataset: dbt's ``warn`` is a
         warning, its ``error`` critical, and a source whose age could not be found is an error.
     """
-    return tuple(_parse_source(each, manifest) for each in document["results"])
+    results = list(document["results"])
+    known = {each["unique_id"] for each in results}
+    missing = [(unique_id, said) for unique_id, said in (broken or {}).items() if unique_id not in known]
+    results += [{"unique_id": unique_id, "status": "runtime error", "error": said} for unique_id, said in missing]
+    return tuple(_parse_source(each, manifest) for each in results)
 
 
 def _parse_source(result: Mapping[str, Any], manifest: DbtManifest) -> CheckResult:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from headrace.contracts.check_result import Severity, Status
-from headrace.dbt.freshness import load_freshness, parse_freshness
+from headrace.dbt.freshness import load_freshness, parse_errors, parse_freshness
 from headrace.dbt.manifest import DbtManifest, load_manifest
 from headrace.exceptions import DbtRunError
 
@@ -61,6 +61,17 @@ def test_an_age_that_could_not_be_found_is_an_error(manifest: DbtManifest) -> No
     (check,) = parse_freshness({"results": [broken]}, manifest)
     assert (check.dataset, check.status, check.severity) == ("a_b", Status.ERROR, Severity.CRITICAL)
     assert check.message == "a_b: its freshness could not be found: Catalog Error: no such table"
+
+
+def test_a_source_that_only_the_log_tells_of_is_an_error(manifest: DbtManifest) -> None:
+    """As dbt 1.11 does it: ``sources.json`` leaves out what it could not measure."""
+    event = {"info": {"name": "RunResultError"}, "data": {"node_info": {"unique_id": PENGUINS}, "msg": "no table\n x"}}
+    broken = parse_errors(f"12:00 plain text\n{json.dumps(event)}\n{json.dumps({'info': {'name': 'Note'}})}\n[]")
+    (check,) = parse_freshness({"results": []}, manifest, broken)
+    assert (check.dataset, check.status) == ("field_notes_penguins", Status.ERROR)
+    assert check.message.endswith("could not be found: no table x")
+    (stale,) = parse_freshness({"results": [find("error", 900_000.0)]}, manifest, broken)
+    assert stale.status is Status.FAILED, "what was measured is told once"
 
 
 def test_what_is_no_file_of_dbt_is_told(manifest: DbtManifest, tmp_path: Path) -> None:

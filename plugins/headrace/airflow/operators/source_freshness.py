@@ -16,6 +16,7 @@ from headrace.quality.verdict import decide_verdict, require_usable
 from headrace.settings import Settings
 
 TARGET_FOLDER = "target"
+LOG_FOLDER = "logs"
 SHOWN_LINES = 10
 
 
@@ -44,17 +45,18 @@ class SourceFreshnessOperator(HeadraceOperator):
         from headrace.dbt.manifest import load_manifest
 
         folder = self.task_folder(context)
-        found = folder / TARGET_FOLDER / SOURCES_FILE
+        found, log = folder / TARGET_FOLDER / SOURCES_FILE, folder / LOG_FOLDER / "dbt.log"
         self._job = job = Job(folder)
         if not job.is_running():
-            found.unlink(missing_ok=True)
+            for file in (found, log):
+                file.unlink(missing_ok=True)
             job.start(self._build_command(settings, folder), build_worker_environment(settings.state_dir))
         said: list[str] = []
         end = job.follow(lambda line: self._log_line(line, said))
+        last = "\n".join(said[-SHOWN_LINES:])
         if not found.is_file():
-            last = "\n".join(said[-SHOWN_LINES:])
             raise DbtRunError(f"dbt source freshness {end.describe()} and found nothing:\n{last}")
-        checks = list(load_freshness(found, load_manifest(settings.dbt_manifest)))
+        checks = list(load_freshness(found, load_manifest(settings.dbt_manifest), log))
         if not checks:
             raise NoResultsError(
                 f"No source of {settings.dbt_project_dir} that is selected has a freshness: give it "
@@ -65,6 +67,10 @@ class SourceFreshnessOperator(HeadraceOperator):
             self.log.info("%s: %s", check.status.value.upper(), check.message)
         verdict = decide_verdict(recorded)
         require_usable(verdict, "freshness of the sources")
+        if end.code != 0 and all(check.passed for check in checks):
+            raise DbtRunError(
+                f"dbt source freshness {end.describe()}, and every source that it tells of is fresh:\n{last}"
+            )
         return {"verdict": verdict.decision.value, "checks": verdict.checked}
 
     def on_kill(self) -> None:
@@ -77,7 +83,14 @@ class SourceFreshnessOperator(HeadraceOperator):
             raise ConfigurationError(f"There is no dbt beside {sys.executable}: run 'make setup'.")
         if not settings.dbt_profiles.is_file():
             raise ConfigurationError(f"{settings.dbt_profiles} does not exist: run 'headrace compile'.")
-        command = [str(dbt), "--no-use-colors", "--no-send-anonymous-usage-stats", "--log-path", str(folder / "logs")]
+        command = [
+            str(dbt),
+            "--no-use-colors",
+            "--no-send-anonymous-usage-stats",
+            "--log-path",
+            str(folder / LOG_FOLDER),
+        ]
+        command += ["--log-format-file", "json"]
         command += ["source", "freshness", "--project-dir", str(settings.dbt_project_dir)]
         command += ["--profiles-dir", str(settings.dbt_profiles.parent), "--target-path", str(folder / TARGET_FOLDER)]
         if self.partition_key:
