@@ -233,7 +233,8 @@ incident = Table(
     Column("passes_in_row", Integer, nullable=False),  # while flapping, towards the auto-resolution
     Column("told", Boolean, nullable=False),  # people were told of this opening, so they are told of its end
     # The inbox is read in order from one of these. SQLite keeps no statistics and reads rows one by one, so that it is
-    # given all that is filtered by; Postgres limits an index's entry to 2.7 kB, and does well without.
+    # given all that is filtered by; Postgres limits an index's entry to 2.7 kB, and does well without. Alembic's
+    # autogenerate knows no such difference: the migration says it by hand.
     _index_of("postgresql", "ix_incident_seen", "severity_rank", "last_seen", "id"),
     _index_of("postgresql", "ix_incident_opened", "severity_rank", "opened_at", "id"),
     _index_of("sqlite", "ix_incident_seen_filtered", "severity_rank", "last_seen", "id", *_FILTERED),
