@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from airflow.sdk import Connection, Context
@@ -11,7 +12,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from headrace.contracts.check_result import CheckResult
 from headrace.contracts.files import ContractError
 from headrace.contracts.lineage import Lineage
-from headrace.exceptions import CheckFailedError, ConfigurationError
+from headrace.exceptions import CheckFailedError, ConfigurationError, HeadraceError
 from headrace.ledger.views import TaskTry
 from headrace.ledger_connection import ConnectionParts, build_postgres_url, build_sqlite_url
 from headrace.settings import Settings, load_settings
@@ -163,13 +164,19 @@ def tell_lineage(ledger: "Ledger", settings: Settings) -> None:
 
 
 def list_datasets(settings: Settings, relation: str) -> list[str]:
-    """Return under which names results about a table are filed, as the compiled lineage knows; none without it."""
-    try:
-        lineage = Lineage.load(settings.lineage_file)
-    except ContractError:
-        return []
-    wanted = relation.lower().split(".")[-2:]
-    return [each.name for each in lineage.datasets if (each.relation or "").lower().split(".")[-2:] == wanted]
+    """Return under which names results about a table are filed: as its suites and the compiled lineage say."""
+    from headrace.gx.suites import list_suites, load_suite
+    from headrace.warehouse.holds import name_relation
+
+    names, wanted = set(), name_relation(relation)
+    for suite in list_suites(settings.expectations_dir):
+        with suppress(HeadraceError):  # a gate on it says what is wrong with it
+            target = load_suite(settings.expectations_dir, suite).target()
+            names |= {target.dataset} if name_relation(target.table) == wanted else set()
+    with suppress(ContractError):  # not compiled
+        datasets = Lineage.load(settings.lineage_file).datasets
+        names |= {each.name for each in datasets if each.relation and name_relation(each.relation) == wanted}
+    return sorted(names)
 
 
 def task_try(context: Context) -> TaskTry:

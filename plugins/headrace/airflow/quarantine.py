@@ -95,20 +95,25 @@ def record_gate(
     Returns:
         Ids of the incidents that were opened.
     """
-    from headrace.ledger.quarantine import QuarantinedSet, mark_released, record_quarantine
-    from headrace.ledger.quarantine_keeping import SetKey, end_sets
+    from headrace.ledger.quarantine import (
+        HELD,
+        RELEASING,
+        QuarantinedSet,
+        mark_released,
+        record_quarantine,
+        supersede_quarantine,
+    )
     from headrace.ledger.recording import record_results
+    from headrace.ledger.statements import tell_time
     from headrace.ledger.views import TaskTry
 
     by_digest = {digest_check(result): result for result in results}
     with ledger.begin() as connection:
         recorded = record_results(connection, task, results, complete=complete)
-        kept: dict[tuple[str, str], set[SetKey]] = {place: set() for place in aside.places}
+        mark_released(connection, aside.released)  # first: rows that the same run sets aside now are another set
+        kept: list[int] = []
         for each in aside.held:
-            result, by = by_digest.get(each.check), TaskTry(*each.by)
-            kept.setdefault((each.dataset, each.partition_key), set()).add((by, each.check))
-            if result is None:
-                continue  # of a suite that could not be run now: the ledger has it from the run that set it aside
+            result = by_digest[each.check]
             told = QuarantinedSet(
                 dataset=each.dataset,
                 relation=each.relation,
@@ -119,10 +124,12 @@ def record_gate(
                 reason=result.message,
                 sample=[{"row_id": row_id, "row": row} for row_id, row in each.sample.items()],
             )
-            record_quarantine(connection, by, [told])
-        mark_released(connection, aside.released)
-        for (dataset, partition_key), held in kept.items():
-            end_sets(connection, dataset, partition_key, held)
+            kept += record_quarantine(connection, TaskTry(*each.by), [told])
+        for dataset, partition_key in sorted(aside.places):
+            # what the warehouse does not hold any more: its partition was landed again, or its suite edited
+            supersede_quarantine(
+                connection, [dataset], partition_key, tell_time(None), states=(HELD, RELEASING), keep=kept
+            )
     return recorded.opened
 
 

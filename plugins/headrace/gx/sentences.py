@@ -144,8 +144,10 @@ def _places(
 ) -> str:
     """Say where: ``(1,048.36 at EWR, 12 Feb 08:00Z)``."""
     shown = []
+    tested = list(tested)
     for row in sample[:_SHOWN_ROWS]:
-        key = ", ".join(_show_key(name, row[name], partition_key) for name in row_key if name in row)
+        names = [name for name in row_key if name in row and [name] != tested]
+        key = ", ".join(_show_key(name, row[name], partition_key) for name in names)
         others = [name for name in tested if name in row and (len(tested) == 1 or name not in row_key)]
         values = ", ".join(
             show_value(row[name]) if len(tested) == 1 else f"{name}={show_value(row[name])}" for name in others

@@ -35,11 +35,15 @@ def adjust_result(
     if set_aside < remaining:
         share = remaining / total if total else 1.0
         message += (
-            f". That is {share:.2%} of the partition's {total:,} rows, more than the {limit:.4%} that may be set aside "
-            "(quarantine_limit), so none was"
-        ).replace("0000%", "%")
+            f". That is {_percent(share)} of the partition's {total:,} rows, more than the {_percent(limit)} that may "
+            "be set aside (quarantine_limit), so none was"
+        )
         return replace(result, failed_rows=remaining, severity=Severity.CRITICAL, message=message)
     return replace(result, failed_rows=remaining, quarantined_rows=set_aside, message=message)
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.6g} %"
 
 
 def describe_rule(result: CheckResult) -> str:

@@ -60,7 +60,7 @@ class Release:
     """A person's word that rows which are set aside may go on.
 
     Attributes:
-        by: Which try set them aside.
+        by: Which run set them aside.
         check: Digest of the check that did.
         row_ids: ``_row_id`` of each; None: all of them.
         actor: Who.
@@ -125,10 +125,10 @@ class Placed:
 
 @dataclass(frozen=True)
 class HeldRows:
-    """Rows that one check of one try set aside and that are aside now.
+    """Rows that one check set aside in one run and that are aside now.
 
     Attributes:
-        by: The try.
+        by: The first try of the run that did.
         rows: How many.
         released: How many others of the same set people let go on.
         sample: The first 200: ``_row_id`` to the row.
@@ -292,27 +292,26 @@ def _list_held(connection: "duckdb.DuckDBPyConnection", plan: Plan) -> list[Held
     if held == "false":
         return []
     columns = [name for name in describe_columns(connection, plan.relation) if name.lower() in mirrored]
-    set_of = "_dataset, _partition_key, _check, _dag_id, _run_id, _task_id, _map_index, _try_number"
+    set_of = "_dataset, _partition_key, _check, _dag_id, _run_id"
     sets = connection.execute(
         f"select min(_reason), count(*) filter (_state = '{RowState.HELD.value}'), "
-        f"count(*) filter (_state = '{RowState.RELEASED.value}'), {set_of} from {mirror} "
-        f"where {partition} and list_contains(?, _dataset) group by all "
+        f"count(*) filter (_state = '{RowState.RELEASED.value}'), {set_of}, "
+        f"arg_min((_task_id, _map_index, _try_number), _try_number) filter (_state = '{RowState.HELD.value}') "
+        f"from {mirror} where {partition} and list_contains(?, _dataset) group by all "
         f"having count(*) filter (_state = '{RowState.HELD.value}') > 0 order by all",
         [sorted(plan.datasets)],
     ).fetchall()
     same = " and ".join(f"{name} = ?" for name in set_of.split(", "))
     listed = []
-    for reason, rows, released, *key in sets:
+    for reason, rows, released, *key, task in sets:
         cursor = connection.execute(
             f"select _row_id, {', '.join(map(quote_known_name, columns))} from {mirror} "
-            f"where {held} and {same} order by _row_id limit {SAMPLE_ROWS}",
+            f"where {held} and {same} order by _quarantined_at, _row_id limit {SAMPLE_ROWS}",
             key,
         )
         sample = {row[0]: dict(zip(columns, row[1:], strict=True)) for row in cursor.fetchall()}
-        dataset, partition_key, check, *by = key
-        listed.append(
-            HeldRows(
-                dataset, name_relation(plan.relation), partition_key, check, Mover(*by), reason, rows, released, sample
-            )
-        )
+        dataset, partition_key, check, dag_id, run_id = key
+        by = Mover(dag_id, run_id, *task)
+        table = name_relation(plan.relation)
+        listed.append(HeldRows(dataset, table, partition_key, check, by, reason, rows, released, sample))
     return listed

@@ -55,9 +55,10 @@ def note_releases(
     Rows whose partition was landed again from the same file meanwhile are in their table already: the word counts for
     them too.
     """
-    same = "_dag_id = ? and _run_id = ? and _task_id = ? and _map_index = ? and _try_number = ? and _check = ?"
+    same = "_dag_id = ? and _run_id = ? and _check = ?"
     for each in releases:
-        rows, values = f"{where} and {same}", [*each.by, each.check]
+        rows = f"{where} and {same}"
+        values: list[object] = [each.by.dag_id, each.by.run_id, each.check]
         if each.row_ids is not None:
             rows, values = f"{rows} and list_contains(?, _row_id)", [*values, list(each.row_ids)]
         connection.execute(

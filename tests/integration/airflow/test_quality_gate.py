@@ -1,19 +1,32 @@
 """What a gate does to the partition it checks: the operators, DuckDB and Great Expectations are real."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from headrace.airflow.ledger import open_task_ledger
 from headrace.airflow.operators.landing import LandPartitionOperator
+from headrace.airflow.operators.publishing import PublishPartitionOperator
 from headrace.airflow.operators.quality_gate import QualityGateOperator
+from headrace.contracts.check_result import CheckResult, Severity, Status
 from headrace.contracts.files import read_json
 from headrace.exceptions import WarehouseLockedError
+from headrace.ledger.database import Ledger
+from headrace.ledger.queries import list_incidents, list_quarantine, load_quarantine
+from headrace.ledger.releases import release_quarantine, waive
+from headrace.ledger.verdicts import list_blocking, list_waivers
+from headrace.ledger.views import IncidentFilter, QuarantineRow
 from headrace.warehouse.connection import open_warehouse
 from headrace.warehouse.holds import NOT_CHECKED
+from headrace.warehouse.quarantine_tables import find_mirror
 
 SOURCE = {
     "source_name": "field",
@@ -24,6 +37,8 @@ SOURCE = {
 }
 BAD = "id\n1\n-1\n"
 GOOD = "id\n1\n2\n"
+MIXED = "id\n1\n-1\n2\n-2\n3\n"
+ROOT = Path(__file__).parents[3]
 
 
 class Project:
@@ -47,9 +62,14 @@ class Project:
         (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
         (self.folder / path).write_text(text)
 
-    def write_suite(self, name: str, severity: str = "critical", **meta: str) -> None:
-        between = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "id", "min_value": 0}}
-        document = {"name": name, "meta": meta, "expectations": [{**between, "severity": severity}]}
+    def write_suite(self, name: str, severity: str = "critical", low: int = 0, **meta: Any) -> None:
+        marks = {each: meta.pop(each) for each in ("quarantine", "quarantine_limit") if each in meta}
+        between = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "id", "min_value": low}}
+        document = {
+            "name": name,
+            "meta": meta,
+            "expectations": [{**between, "id": "b", "severity": severity, "meta": marks}],
+        }
         self.write(f"expectations/expectations/{name}.json", json.dumps(document))
 
     def land(self, text: str, key: str = "2013-02", **arguments: Any) -> None:
@@ -62,6 +82,51 @@ class Project:
                 task_id="check", suites=suites or ("notes",), project_dir=self.folder, partition_key=key
             )
         )
+
+    def mark(self, **arguments: Any) -> None:
+        marks = {"quarantine": True, "quarantine_limit": 0.5, **arguments}
+        self.write_suite("notes", table="field.notes", partition_column="partition_key", row_key="id", **marks)
+
+    def ledger(self) -> Ledger:
+        return open_task_ledger()
+
+    @property
+    def ids(self) -> list[int]:
+        with open_warehouse(self.warehouse, read_only=True) as connection:
+            return [id for (id,) in connection.execute("select id from field.notes order by 1").fetchall()]
+
+    @property
+    def aside(self) -> list[tuple[int, str]]:
+        with open_warehouse(self.warehouse, read_only=True) as connection:
+            if not find_mirror(connection, "field.notes"):
+                return []
+            query = 'select id, _state from headrace_quarantine."field.notes" order by 1, 2'
+            return connection.execute(query).fetchall()
+
+    @property
+    def results(self) -> list[CheckResult]:
+        (file,) = self.folder.glob(f".headrace/runs/*/{self.run_id}/check/checks.json")
+        return [CheckResult.from_json(check) for check in read_json(file)["checks"]]
+
+    @property
+    def quarantine(self) -> list[QuarantineRow]:
+        with self.ledger() as ledger:
+            return list_quarantine(ledger)
+
+    def sample(self, known: QuarantineRow) -> Any:
+        with self.ledger() as ledger:
+            return load_quarantine(ledger, known.id).sample
+
+    @property
+    def incidents(self) -> list[tuple[str, str]]:
+        with self.ledger() as ledger:
+            rows = list_incidents(ledger, IncidentFilter(states=())).rows
+            return [(row.state, row.severity) for row in rows]
+
+    @property
+    def blocking(self) -> list[str]:
+        with self.ledger() as ledger:
+            return [row.dataset for row in list_blocking(ledger, ["notes"], ["2013-02"])]
 
     def run(self, task: Any) -> Any:
         ti = SimpleNamespace(dag_id="dag", task_id=task.task_id, map_index=-1, try_number=self.try_number)
@@ -81,7 +146,7 @@ NOTES = ("field.notes", "2013-02")
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setenv("AIRFLOW__HEADRACE__PROJECT_DIR", str(tmp_path))
-    for operator in (LandPartitionOperator, QualityGateOperator):
+    for operator in (LandPartitionOperator, QualityGateOperator, PublishPartitionOperator):
         monkeypatch.setattr(operator, "dag_id", "dag", raising=False)
     return Project(tmp_path)
 
@@ -160,3 +225,260 @@ def test_a_gate_that_cannot_write_its_hold_is_red_and_asks_again(
     assert project.holds == {NOTES: NOT_CHECKED}
     (file,) = project.folder.glob(".headrace/runs/*/r/check/checks.json")
     assert len(read_json(file)["checks"]) == 1, "the results are kept"
+
+
+@pytest.fixture
+def marked(project: Project) -> Project:
+    """The suite sets failing rows aside, up to half of a partition; of five landed rows, two fail."""
+    project.mark()
+    project.land(MIXED)
+    return project
+
+
+def test_failing_rows_are_set_aside_and_the_chain_goes_on(marked: Project) -> None:
+    assert marked.check()["verdict"] == "warn"
+    assert marked.holds == {}
+    assert marked.ids == [1, 2, 3]
+    assert marked.aside == [(-2, "held"), (-1, "held")]
+    (result,) = marked.results
+    assert (result.status, result.failed_rows, result.quarantined_rows, result.total_rows) == (Status.FAILED, 2, 2, 5)
+    (known,) = marked.quarantine
+    assert (known.rows, known.total_rows, known.relation, known.state) == (2, 5, "field.notes", "held")
+    assert sorted(row["row"]["id"] for row in marked.sample(known)) == [-2, -1]
+    assert marked.incidents == [("open", "warning")]
+    assert marked.blocking == []
+
+
+def test_a_gate_that_runs_again_says_the_same(marked: Project) -> None:
+    for number in (1, 2, 3):
+        marked.try_number = number
+        assert marked.check()["verdict"] == "warn"
+    marked.run_id, marked.try_number = "another", 1
+    assert marked.check()["verdict"] == "warn"
+    assert marked.ids == [1, 2, 3]
+    (result,) = marked.results
+    assert (result.failed_rows, result.quarantined_rows) == (2, 2)
+    assert [(each.rows, each.task.run_id, each.task.try_number) for each in marked.quarantine] == [(2, "r", 1)]
+
+
+def test_above_the_limit_nothing_moves_and_it_blocks_whatever_its_severity(project: Project) -> None:
+    project.mark(severity="info", quarantine_limit=0.1)
+    project.land(MIXED)
+    with pytest.raises(AirflowFailException, match=r"40 % of the partition's 5 rows, more than the 10 % that may"):
+        project.check()
+    assert project.ids == [-2, -1, 1, 2, 3]
+    assert list(project.holds) == [NOTES]
+    assert project.quarantine == []
+    assert project.results[0].severity is Severity.CRITICAL
+    assert project.blocking == ["notes"]
+
+
+def test_what_is_released_is_put_back_and_flows_on(marked: Project) -> None:
+    marked.check()
+    (known,) = marked.quarantine
+    first = next(row["row_id"] for row in marked.sample(known) if row["row"]["id"] == -1)
+    with marked.ledger() as ledger:
+        (rerun,) = release_quarantine(ledger, known.id, "anna", "a true reading", [first])
+    assert (rerun.run_id, rerun.task_id) == ("r", "check")
+    marked.try_number = 2
+    assert marked.check()["verdict"] == "warn"
+    assert marked.ids == [-1, 1, 2, 3]
+    assert marked.aside == [(-2, "held"), (-1, "released")]
+    (result,) = marked.results
+    assert (result.failed_rows, result.quarantined_rows, result.excused) == (1, 1, None)
+    assert "1 of them released by anna: a true reading" in result.message
+
+    with marked.ledger() as ledger:
+        release_quarantine(ledger, known.id, "ben", "this one too")
+    marked.try_number = 3
+    assert marked.check()["verdict"] == "pass"
+    assert marked.ids == [-2, -1, 1, 2, 3]
+    (result,) = marked.results
+    assert result.status is Status.FAILED
+    assert result.excused == "released by anna: a true reading; ben: this one too"
+    assert marked.quarantine == []
+    assert marked.incidents == [("resolved", "warning")]
+    marked.try_number = 4
+    assert marked.check()["verdict"] == "pass", "their word holds"
+
+
+def test_landing_the_same_file_again_keeps_what_people_released(marked: Project) -> None:
+    marked.check()
+    with marked.ledger() as ledger:
+        release_quarantine(ledger, marked.quarantine[0].id, "anna", "true")
+    marked.try_number = 2
+    marked.check()
+    marked.land(MIXED)
+    assert marked.ids == [-2, -1, 1, 2, 3]
+    assert marked.check()["verdict"] == "pass"
+    marked.land(MIXED.replace("3", "4"))
+    assert marked.check()["verdict"] == "warn", "her word was about another file"
+    assert marked.ids == [1, 2, 4]
+
+
+def test_a_release_that_no_gate_has_seen_outlives_the_same_file(marked: Project) -> None:
+    marked.check()
+    with marked.ledger() as ledger:
+        release_quarantine(ledger, marked.quarantine[0].id, "anna", "true")
+    marked.land(MIXED)
+    marked.try_number = 2
+    assert marked.check()["verdict"] == "pass"
+    assert marked.ids == [-2, -1, 1, 2, 3]
+    assert marked.quarantine == []
+
+
+def test_landing_again_supersedes_what_was_set_aside(marked: Project) -> None:
+    marked.check()
+    marked.land(GOOD)
+    assert marked.aside == [(-2, "superseded"), (-1, "superseded")]
+    assert marked.quarantine == []
+    marked.try_number = 2
+    assert marked.check()["verdict"] == "pass"
+    assert marked.ids == [1, 2]
+    assert marked.incidents == [("resolved", "warning")]
+
+    marked.land(MIXED)
+    marked.try_number = 3
+    marked.check()
+    marked.land(MIXED)
+    marked.try_number = 4
+    marked.check()
+    assert marked.ids == [1, 2, 3]
+    assert [each.rows for each in marked.quarantine] == [2]
+
+
+def test_an_edited_suite_takes_rows_back(marked: Project) -> None:
+    marked.check()
+    marked.mark(low=-1)
+    marked.try_number = 2
+    assert marked.check()["verdict"] == "warn"
+    assert marked.ids == [-1, 1, 2, 3]
+    marked.mark(low=-9)
+    marked.try_number = 3
+    assert marked.check()["verdict"] == "pass"
+    assert marked.ids == [-2, -1, 1, 2, 3]
+    assert marked.quarantine == []
+
+
+def test_a_waived_failure_above_the_limit_goes_on_whole(project: Project) -> None:
+    project.mark(quarantine_limit=0.1)
+    project.land(MIXED)
+    with pytest.raises(AirflowFailException):
+        project.check()
+    with project.ledger() as ledger:
+        waive(ledger, 1, "anna", ["2013-02"], "known")
+    project.try_number = 2
+    assert project.check()["verdict"] == "pass"
+    assert project.ids == [-2, -1, 1, 2, 3]
+    assert project.results[0].excused == "waived by anna: known"
+
+
+KILL = """
+import os, signal, sys
+from types import SimpleNamespace
+import headrace.airflow.operators.quality_gate as gate, headrace.airflow.quarantine as place
+import headrace.ledger.quarantine as ledger, headrace.warehouse.quarantine as rows
+gate.QualityGateOperator.dag_id = "dag"
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+def then_die(function):
+    def call(*arguments, **named):
+        function(*arguments, **named)
+        die()
+    return call
+point, folder = sys.argv[1:]
+if point == "in the warehouse transaction":
+    rows._list_held = lambda connection, plan, seen=[]: die() if seen else seen.append(1) or []
+elif point == "after the warehouse commit":
+    rows.place_rows = then_die(rows.place_rows)
+elif point == "in the ledger transaction":
+    ledger.supersede_quarantine = die
+elif point == "after the ledger commit":
+    place.record_gate = then_die(place.record_gate)
+ti = SimpleNamespace(dag_id="dag", task_id="check", map_index=-1, try_number=int(os.environ["TRY"]))
+gate.QualityGateOperator(task_id="check", suites=["notes"], project_dir=folder, partition_key="2013-02").execute(
+    {"run_id": "r", "ti": ti}
+)
+"""
+POINTS = [
+    "in the warehouse transaction",
+    "after the warehouse commit",
+    "in the ledger transaction",
+    "after the ledger commit",
+]
+
+
+def run_and_kill(project: Project, point: str, try_number: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KILL, point, str(project.folder)],
+        env={**os.environ, "TRY": str(try_number), "PYTHONPATH": str(ROOT / "plugins")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == -9, done.stderr
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_gate_that_is_killed_converges(marked: Project, point: str) -> None:
+    run_and_kill(marked, point, 1)
+    assert sorted([*marked.ids, *[id for id, state in marked.aside if state == "held"]]) == [-2, -1, 1, 2, 3]
+    assert NOTES in marked.holds, "nobody sees the rows until it has finished"
+    marked.try_number = 2
+    assert marked.check()["verdict"] == "warn"
+    assert marked.ids == [1, 2, 3]
+    assert marked.aside == [(-2, "held"), (-1, "held")]
+    (known,) = marked.quarantine
+    assert (known.rows, len(marked.sample(known))) == (2, 2)
+    assert marked.incidents == [("open", "warning")]
+
+    with marked.ledger() as ledger:
+        release_quarantine(ledger, known.id, "anna", "true")
+    run_and_kill(marked, point, 3)
+    marked.try_number = 4
+    assert marked.check()["verdict"] == "pass"
+    assert marked.ids == [-2, -1, 1, 2, 3]
+    assert marked.aside == [(-2, "released"), (-1, "released")]
+    assert marked.quarantine == []
+    assert marked.incidents == [("resolved", "warning")]
+
+
+def test_a_ledger_that_cannot_be_written_moves_nothing(marked: Project) -> None:
+    with marked.ledger() as ledger:
+        file = Path(str(ledger.engine.url.database))
+    for path in file.parent.glob("*"):
+        path.unlink()
+    file.mkdir()
+    with pytest.raises(AirflowException, match="ledger"):
+        marked.check()
+    assert marked.ids == [-2, -1, 1, 2, 3]
+    assert "ledger" in marked.holds[NOTES]
+    file.rmdir()
+    assert marked.check()["verdict"] == "warn"
+
+
+def test_publishing_refuses_what_a_verdict_blocks(project: Project) -> None:
+    project.land(BAD)
+    with pytest.raises(AirflowFailException):
+        project.check()
+    publish = PublishPartitionOperator(
+        task_id="publish", relation="field.notes", asset=Asset("notes"), project_dir=project.folder,
+        partition_key="2013-02",
+    )  # fmt: skip
+    with pytest.raises(AirflowFailException, match=r"notes 2013-02 is blocked by expect_column_values_to_be_between"):
+        project.run(publish)
+    assert not list(project.folder.rglob("*.parquet"))
+
+
+def test_a_landing_is_told_to_the_ledger(project: Project) -> None:
+    project.land(BAD)
+    with pytest.raises(AirflowFailException):
+        project.check()
+    with project.ledger() as ledger:
+        waive(ledger, 1, "anna", ["2013-02"], "known")
+        assert list_waivers(ledger, "notes", "2013-02")
+    project.land(BAD)
+    with project.ledger() as ledger:
+        assert list_waivers(ledger, "notes", "2013-02"), "the same file"
+    project.land(BAD + "7\n")
+    with project.ledger() as ledger:
+        assert not list_waivers(ledger, "notes", "2013-02")

@@ -64,6 +64,7 @@ class QualityGateOperator(HeadraceOperator):
         """Set failing rows aside, then tell the ledger, and return the results as they are to be judged."""
         from headrace.airflow.ledger import task_try, tell_lineage
         from headrace.airflow.quarantine import place_failing_rows, record_gate
+        from headrace.ledger.recording import record_results
         from headrace.ledger.verdicts import apply_waivers
 
         found = [result for run in runs for result in run.results]
@@ -71,10 +72,14 @@ class QualityGateOperator(HeadraceOperator):
         if not found:
             return []
         task = task_try(context)
-        aside = place_failing_rows(ledger, warehouse, task, runs, self.partition_key)
+        tell_lineage(ledger, settings)
+        try:
+            aside = place_failing_rows(ledger, warehouse, task, runs, self.partition_key)
+        except HeadraceError:
+            record_results(ledger, task, apply_waivers(ledger, found))  # what was found is known, whatever is next
+            raise
         results = list(apply_waivers(ledger, aside.results))
         self.leave_checks(context, results)
-        tell_lineage(ledger, settings)
         opened = record_gate(ledger, task, aside, results, complete=len(runs) == len(self.suites))
         for each in aside.held:
             where = f"{each.relation} {each.partition_key}".strip()
