@@ -16,7 +16,9 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 from headrace.airflow.notifier_loop import Delivered, NotifierLoop, utc_now
 from headrace.exceptions import ConfigurationError, HeadraceError, LedgerError
@@ -29,8 +31,25 @@ GRACE_SECONDS = 3
 log = logging.getLogger("headrace.notifier")
 
 
-class _StoppedError(Exception):
-    """SIGTERM, SIGINT or SIGHUP."""
+class Stop:
+    """Whether SIGTERM, SIGINT or SIGHUP has come.
+
+    A flag, and not an exception: that would break off whatever the ledger's connection is in the middle of.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(signum, self._ask)
+
+    def _ask(self, _signum: int, _frame: object) -> None:
+        self.asked = True
+
+    def pause(self, seconds: float) -> None:
+        """Sleep, but no longer than until it is asked for."""
+        deadline = time.monotonic() + seconds
+        while not self.asked and time.monotonic() < deadline:
+            time.sleep(0.2)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,14 +61,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--test", metavar="ROUTE", help="only send an example by one route")
     options = parser.parse_args(arguments)
     set_up_logging()
+    out = reserve_stdout()
     try:
         use_server_connections()
         if options.check or options.test:
             from headrace.airflow.notifier_checks import print_check, send_example
 
             file, base_url = load_settings().notifications_file, read_base_url()
-            return print_check(file) if options.check else send_example(file, options.test, base_url)
-        return run(once=options.once, tell=_print if options.json else lambda delivered: None)
+            return print_check(file, out) if options.check else send_example(file, options.test, base_url, out)
+        return run(once=options.once, tell=partial(_print, out) if options.json else lambda delivered: None)
     except HeadraceError as error:
         log.error("%s", error.message)
         return 3 if isinstance(error, ConfigurationError) else 1
@@ -63,43 +83,41 @@ def run(
     routes_file: Path | None = None,
 ) -> int:
     """Open the ledger and work on it; waits for a ledger that is down, except for ``once``."""
-    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(signum, _raise_stopped)
-    loop: NotifierLoop | None = None
-    failed = 0
+    stop, failed = Stop(), 0
 
     def note(delivered: Delivered) -> None:
         nonlocal failed
         failed += bool(delivered.error)
         tell(delivered)
 
+    ledger = open_ledger_patiently(once, stop)
+    if ledger is None:
+        return 0
+    loop = NotifierLoop(
+        ledger,
+        routes_file or load_settings().notifications_file,
+        read_base_url(),
+        f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+        clock=clock,
+        tell=note,
+    )
     try:
-        ledger = open_ledger_patiently(once)
-        loop = NotifierLoop(
-            ledger,
-            routes_file or load_settings().notifications_file,
-            read_base_url(),
-            f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
-            clock=clock,
-            tell=note,
-        )
-        work(loop, once)
-    except _StoppedError:
-        if loop is not None:
-            loop.stop(GRACE_SECONDS)
+        work(loop, once, stop)
+    finally:
+        loop.stop(GRACE_SECONDS)
     return 1 if once and failed else 0
 
 
-def work(loop: NotifierLoop, once: bool) -> None:
-    """Step and wait, for ever or until nothing is due."""
-    while True:
+def work(loop: NotifierLoop, once: bool, stop: Stop) -> None:
+    """Step and wait, until it is told to stop or, for ``once``, until nothing is due."""
+    while not stop.asked:
         try:
             busy = loop.step()
         except LedgerError as error:
             if once:
                 raise
             log.error("%s", error.message)
-            time.sleep(PAUSE_SECONDS)
+            stop.pause(PAUSE_SECONDS)
             continue
         if once and not busy and loop.is_idle:
             return
@@ -107,18 +125,19 @@ def work(loop: NotifierLoop, once: bool) -> None:
             loop.wait()
 
 
-def open_ledger_patiently(once: bool) -> Ledger:
-    """Open the ledger; one that is down is waited for, except for ``once``."""
+def open_ledger_patiently(once: bool, stop: Stop) -> Ledger | None:
+    """Open the ledger; one that is down is waited for, except for ``once``. None where it is told to stop."""
     from headrace.airflow.ledger import open_task_ledger
 
-    while True:
+    while not stop.asked:
         try:
             return open_task_ledger()
         except LedgerError as error:
             if once or not error.retryable:
                 raise
             log.error("%s", error.message)
-            time.sleep(PAUSE_SECONDS)
+            stop.pause(PAUSE_SECONDS)
+    return None
 
 
 def use_server_connections() -> None:
@@ -146,13 +165,17 @@ def set_up_logging() -> None:
     log.propagate = False
 
 
-def _print(delivered: Delivered) -> None:
-    sys.stdout.write(json.dumps(asdict(delivered)) + "\n")
-    sys.stdout.flush()
+def reserve_stdout() -> TextIO:
+    """Return standard output, for our answers only: what else is printed, by Airflow's loggers or by a notifier, goes
+    to standard error."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return out
 
 
-def _raise_stopped(_signum: int, _frame: object) -> None:
-    raise _StoppedError
+def _print(out: TextIO, delivered: Delivered) -> None:
+    out.write(json.dumps(asdict(delivered)) + "\n")
+    out.flush()
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """Checking the routes' file against the notifiers that are installed, and sending an example; orchestration."""
 
 import json
-import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from headrace.airflow.delivery import build_notifier
 from headrace.airflow.delivery_process import DeliveryProcess
@@ -40,18 +39,18 @@ def check_routes(path: Path) -> list[str]:
     return problems
 
 
-def print_check(path: Path) -> int:
+def print_check(path: Path, out: TextIO) -> int:
     """Print the routes and their problems as one JSON document; returns the exit code."""
     problems = check_routes(path)
     routes = [
         {"name": name, "notifier": None if isinstance(route, BrokenRoute) else route.notifier}
         for name, route in load_routes(path).routes.items()
     ]
-    _say({"file": str(path), "exists": path.is_file(), "routes": routes, "problems": problems})
+    _say(out, {"file": str(path), "exists": path.is_file(), "routes": routes, "problems": problems})
     return 1 if problems else 0
 
 
-def send_example(path: Path, name: str, base_url: str) -> int:
+def send_example(path: Path, name: str, base_url: str, out: TextIO) -> int:
     """Send an example by one route, whatever it wants and whatever the hour.
 
     Raises:
@@ -68,9 +67,10 @@ def send_example(path: Path, name: str, base_url: str) -> int:
         process.waitable.poll(0.2)
     if answer:
         raise ConfigurationError(f"{path}: route {name} did not deliver: {answer}")
-    _say({"route": name, "delivered": True})
+    _say(out, {"route": name, "delivered": True})
     return 0
 
 
-def _say(document: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(document) + "\n")
+def _say(out: TextIO, document: dict[str, Any]) -> None:
+    out.write(json.dumps(document) + "\n")
+    out.flush()

@@ -118,17 +118,15 @@ class NotifierLoop:
         while self._running and time.monotonic() < deadline:
             self.wait(0.1)
             self._collect()
+        running, self._running = self._running, {}
+        for _, process in running.values():
+            process.kill()
         try:
-            for leased, process in self._running.values():
-                process.kill()
+            for leased, _ in running.values():
                 mark_failed(self._ledger, leased, "the notifier was stopped while it delivered this", self._clock())
             self._mark()
         except LedgerError as error:
             log.error("%s", error.message)
-        finally:
-            for _, process in self._running.values():
-                process.kill()
-            self._running.clear()
 
     def _load_routes(self) -> None:
         try:
