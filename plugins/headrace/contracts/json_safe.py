@@ -14,7 +14,9 @@ MAX_DEPTH = 8
 HIDDEN = "***"
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_SECRET_WORD = r"(?:password|passwd|pwd|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key|(?:auth[_-]?|access[_-]?)?token)"
+_SECRET_WORD = (
+    r"(?:password|passwd|pwd|passphrase|secret|(?:api|access|private)[_-]?key|(?:auth[_-]?|access[_-]?)?token)"
+)
 _SUSPECT = re.compile(r"[\x00\ud800-\udfff]|://|pass|pwd|secret|key|token|bearer", re.IGNORECASE)
 _SECRET_KEY = re.compile(rf"(?:^|[_\-.\s]){_SECRET_WORD}$", re.IGNORECASE)
 _IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+(?=@)", re.IGNORECASE)

@@ -31,8 +31,8 @@ def acknowledge(
         act.require(IncidentState.OPEN, IncidentState.SNOOZED, to="acknowledged")
         before = act.case.state
         act.take(Step(replace(act.case.standing, state=IncidentState.ACKNOWLEDGED)))
-        written = {"comment": require_text(comment, "the comment")} if comment.strip() else {}
-        act.note("acknowledged", before=before.value, after=act.case.state.value, **written)
+        written = require_text(comment, "the comment") if comment.strip() else None
+        act.note("acknowledged", before=before.value, after=act.case.state.value, comment=written)
 
 
 def assign(ledger: Ledger, incident_id: int, actor: str, assignee: str | None, *, now: datetime | None = None) -> None:

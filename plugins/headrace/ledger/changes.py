@@ -51,13 +51,13 @@ def update_incidents(connection: Connection, dag_id: str, results: Sequence[Writ
     facts = _load_facts(connection, failing)
     reopenings = count_reopenings(connection, [known[each] for each in failing if each in known], now)
     entries: list[Entry] = []
-    for check_id in of_check.keys() & (known.keys() | failing):
-        some = sorted(of_check[check_id], key=_order)
+    for check_id, found in of_check.items():
+        some = sorted(found, key=_order)
         if check_id in failing:
             case = known[check_id] = known.get(check_id) or _begin(some[0], now)
             entries += _take_failures(case, some, reopenings.get(case.id, 0), now)
             _describe(case, some[0], dag_id, facts[check_id])
-        else:
+        elif check_id in known:
             entries += _take_passes(known[check_id], some, now)
     cases = list(known.values())
     entries += write_and_group(connection, cases, failing, entries, now)
@@ -199,7 +199,7 @@ def _load_facts(connection: Connection, check_ids: Collection[int]) -> dict[int,
     query = select(check.c.id, *columns).outerjoin(dataset, dataset.c.name == check.c.dataset)
     facts: dict[int, Mapping[str, Any]] = {}
     for some in chunk(sorted(check_ids)):
-        rows = connection.execute(query.where(check.c.id.in_(some))).mappings()
+        rows: Any = connection.execute(query.where(check.c.id.in_(some))).mappings()
         facts |= {int(row["id"]): row for row in rows}
     return facts
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -217,7 +218,8 @@ def promote_consequences(ledger: Ledger, now: datetime) -> list[int]:
         if connection.execute(query).first() is None:
             return []
     with ledger.begin() as connection:
-        ids = [int(found) for found in connection.execute(query).scalars()]
+        found: Any = connection.execute(query).scalars()
+        ids = [int(each) for each in found]
         cases = load_cases(connection, incident_ids=ids)
         entries = []
         for case in cases.values():

@@ -139,7 +139,7 @@ def load_cases(
     c = incident_partition.c
     unsettled = [state.value for state in PartitionState if state.unsettled]
     for some in chunk(sorted(cases)):
-        asked = c.state.in_(unsettled)
+        asked: Any = c.state.in_(unsettled)
         if partition_keys:
             asked |= c.partition_key.in_(sorted(partition_keys))
         for row in connection.execute(select(incident_partition).where(c.incident_id.in_(some), asked)):
@@ -160,13 +160,13 @@ def write_cases(connection: Connection, cases: Sequence[Case]) -> None:
     new = [case for case in cases if not case.id]
     if new:
         statement = insert(incident).returning(incident.c.id, sort_by_parameter_order=True)
-        ids = connection.execute(statement, [_build_row(case) for case in new]).scalars().all()
+        ids: Any = connection.execute(statement, [_build_row(case) for case in new]).scalars().all()
         for case, incident_id in zip(new, ids, strict=True):
             case.id = int(incident_id)
     known = [case for case in cases if case not in new]
     if known:
         rows = [{f"new_{name}": value for name, value in _build_row(case).items()} | {"of": case.id} for case in known]
-        values = {name.removeprefix("new_"): bindparam(name) for name in rows[0] if name != "of"}
+        values: dict[str, Any] = {name.removeprefix("new_"): bindparam(name) for name in rows[0] if name != "of"}
         connection.execute(update(incident).where(incident.c.id == bindparam("of")).values(values), rows)
     _write_lines(connection, cases)
 
@@ -226,7 +226,8 @@ def write_timeline(connection: Connection, entries: Sequence[Entry], now: dateti
         for entry in entries
     ]
     statement = insert(incident_event).returning(incident_event.c.id, sort_by_parameter_order=True)
-    ids = [int(event_id) for event_id in connection.execute(statement, rows).scalars()]
+    written: Any = connection.execute(statement, rows).scalars()
+    ids = [int(event_id) for event_id in written]
     told = [(entry, event_id) for entry, event_id in zip(entries, ids, strict=True) if entry.tell and entry.change]
     if told:
         sources = _load_sources(connection, [entry.case for entry, _ in told])

@@ -1,9 +1,10 @@
-"""Which dataset is made from which: told by each project, asked for grouping and blocking; orchestration interpreter."""
+"""Which dataset is made from which: told by each project, asked to group and to block; orchestration interpreter."""
 
 from collections.abc import Collection, Iterable
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from headrace.contracts.json_safe import make_name_safe, make_text_safe
 from headrace.contracts.lineage import Dataset, Lineage
@@ -54,7 +55,9 @@ def sync_lineage(ledger: Ledger | Connection, lineage: Lineage) -> bool:
 def _merge_datasets(connection: Connection) -> None:
     """Make the table of datasets anew from what every project says."""
     merged: dict[str, dict[str, Any]] = {}
-    for said in connection.execute(select(lineage_source.c.datasets).order_by(lineage_source.c.project)).scalars():
+    query = select(lineage_source.c.datasets).order_by(lineage_source.c.project)
+    sources: Any = connection.execute(query).scalars()
+    for said in sources:
         for row in said:
             known = merged.setdefault(row["name"], row)
             merged[row["name"]] = {name: row[name] if value is None else value for name, value in known.items()}
@@ -123,13 +126,16 @@ def load_downstream_names(connection: Connection, names: Collection[str]) -> set
 def _walk(connection: Connection, names: Collection[str], here: Any, there: Any) -> set[tuple[str, str]]:
     """Return the edges met on the way from some names; the database walks, and a ring ends it."""
     edges: set[tuple[str, str]] = set()
+    query = _build_walk(here, there)
     for some in chunk(sorted(names)):
-        reached = select(here.label("name"), there.label("next")).where(here.in_(some)).cte("reached", recursive=True)
-        onward = select(here, there).join(reached, here == reached.c.next)
-        reached = reached.union(onward)
-        for row in connection.execute(select(reached.c.name, reached.c.next)):
-            pair = (
-                (str(row.next), str(row.name)) if here is dataset_edge.c.downstream else (str(row.name), str(row.next))
-            )
-            edges.add(pair)
+        edges |= {(str(row.upstream), str(row.downstream)) for row in connection.execute(query, {"names": list(some)})}
     return edges
+
+
+@cache
+def _build_walk(here: Any, there: Any) -> Any:
+    c = dataset_edge.c
+    start = select(c.upstream, c.downstream).where(here.in_(bindparam("names", expanding=True)))
+    reached = start.cte("reached", recursive=True)
+    reached = reached.union(select(c.upstream, c.downstream).join(reached, here == reached.c[there.name]))
+    return select(reached.c.upstream, reached.c.downstream)

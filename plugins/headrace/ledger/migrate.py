@@ -1,6 +1,7 @@
 """Running the ledger's migrations; imported only where there is one to run; orchestration interpreter."""
 
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -9,6 +10,11 @@ from sqlalchemy import Connection
 from headrace.ledger.schema import HEAD, VERSION_TABLE
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def is_of_dialect(connection: Connection, item: Any) -> bool:
+    """Tell whether a table, column or index of the schema is for this database; some indexes are for one only."""
+    return (getattr(item, "info", None) or {}).get("dialect", connection.dialect.name) == connection.dialect.name
 
 
 def build_config(connection: Connection | None = None) -> Config:

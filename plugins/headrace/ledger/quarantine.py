@@ -185,7 +185,7 @@ def _load_sets(
     with read_on(ledger) as connection:
         for row in connection.execute(query).all():
             of = (quarantined_row.c.quarantine_id == row.id) & (quarantined_row.c.state == row_state)
-            ids = connection.execute(select(quarantined_row.c.row_id).where(of).order_by(quarantined_row.c.row_id))
+            ids: Any = connection.execute(select(quarantined_row.c.row_id).where(of).order_by(quarantined_row.c.row_id))
             row_ids: tuple[str, ...] | None = tuple(str(row_id) for row_id in ids.scalars())
             if row.state == row_state and row.release_whole:
                 row_ids = None
@@ -252,7 +252,8 @@ def supersede_quarantine(
     ids: list[int] = []
     for some in chunk(list(datasets)):
         of = c.dataset.in_(some) & (c.partition_key == partition_key) & c.state.in_(states)
-        ids += [found for found in connection.execute(select(c.id).where(of)).scalars() if found not in keep]
+        found: Any = connection.execute(select(c.id).where(of)).scalars()
+        ids += [each for each in found if each not in keep]
     for each in chunk(ids):
         connection.execute(update(quarantine).where(c.id.in_(each)).values(state=SUPERSEDED, changed_at=now))
         rows = quarantined_row.c.quarantine_id.in_(each)

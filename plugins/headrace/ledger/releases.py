@@ -174,7 +174,7 @@ def _release_set(
     c = quarantined_row.c
     mine = (c.quarantine_id == row.id) & (c.state != RELEASED)
     if row_ids is not None:
-        known = set(connection.execute(select(c.row_id).where(mine, c.row_id.in_(row_ids))).scalars())
+        known: set[str] = set(connection.execute(select(c.row_id).where(mine, c.row_id.in_(row_ids))).scalars())
         if not row_ids or set(row_ids) - known:
             raise InvalidActionError(
                 f"quarantine {row.id} does not hold {_name(sorted(set(row_ids) - known)) or 'no rows'}",
@@ -228,7 +228,8 @@ def _find_tasks(connection: Connection, check_id: int, partition_keys: Sequence[
     )
     found: list[Rerun] = []
     for some in chunk(partition_keys):
-        found += [Rerun(*row) for row in connection.execute(query.where(state.partition_key.in_(some)))]
+        rows: Any = connection.execute(query.where(state.partition_key.in_(some)))
+        found += [Rerun(*row) for row in rows]
     return list(dict.fromkeys(found))
 
 

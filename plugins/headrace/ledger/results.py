@@ -78,7 +78,7 @@ def write_checks(connection: Connection, results: Sequence[CheckResult]) -> list
         connection.execute(upsert(connection, check).on_conflict_do_nothing(index_elements=["digest"]), missing)
     changed = [row for digest, row in rows.items() if digest in known and _differs(row, known[digest])]
     if changed:
-        values = {name: bindparam(f"new_{name}") for name in _DESCRIPTION}
+        values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in _DESCRIPTION}
         statement = update(check).where(check.c.digest == bindparam("of")).values(values)
         parameters = [{"of": row["digest"], **{f"new_{name}": row[name] for name in _DESCRIPTION}} for row in changed]
         connection.execute(statement, parameters)

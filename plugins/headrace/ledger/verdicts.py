@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select, update
@@ -179,6 +180,7 @@ def _decide(
     return decided
 
 
+@cache
 def _select_failures() -> Select[Any]:
     state = check_state.c
     columns = (check.c.tool, check.c.name, check.c.column, check_result.c.message)
@@ -225,6 +227,7 @@ def load_current(connection: Connection, datasets: Sequence[str], partitions: Se
     return found
 
 
+@cache
 def _select_verdicts() -> Select[Any]:
     task = (attempt.c.dag_id, attempt.c.run_id, attempt.c.task_id, attempt.c.map_index, attempt.c.try_number)
     return select(verdict, *task).outerjoin(attempt, attempt.c.id == verdict.c.attempt_id)

@@ -46,7 +46,8 @@ def withdraw_results(connection: Connection, attempt_id: int, gone: Mapping[Key,
     write_cases(connection, list(cases.values()))
     delete_results(connection, attempt_id, list(gone))
     write_timeline(connection, entries, now)
-    datasets = dict(connection.execute(select(check.c.id, check.c.dataset).where(check.c.id.in_(checks))).all())
+    named: Any = connection.execute(select(check.c.id, check.c.dataset).where(check.c.id.in_(checks))).all()
+    datasets = {int(row.id): row.dataset for row in named}
     return {(str(datasets[check_id]), key) for check_id, key in restored}
 
 
