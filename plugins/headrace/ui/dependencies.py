@@ -2,16 +2,26 @@
 
 import logging
 import threading
+import time
+from copy import copy
 from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends
 
 from headrace.airflow.ledger import resolve_airflow_ledger_url
+from headrace.exceptions import HeadraceError, LedgerError
 from headrace.ledger.database import Ledger, open_ledger
 from headrace.settings import load_settings
 
 log = logging.getLogger(__name__)
+
+
+RETRY_SECONDS = 2.0
+"""How long a failure to open is answered as it was, before it is tried again."""
+
+WAIT_SECONDS = 5.0
+"""How long a request waits for another that is opening: the threads are those of Airflow's own pages too."""
 
 
 class _Opened:
@@ -21,27 +31,52 @@ class _Opened:
         self._lock = threading.Lock()
         self._ledger: Ledger | None = None
         self._file: tuple[Path, tuple[int, int]] | None = None
+        self._failure: tuple[float, HeadraceError] | None = None
+        self._doubted = False
 
     def get(self) -> Ledger:
-        with self._lock:
-            if self._ledger is not None and self._file_was_replaced():
-                log.warning("The ledger's file was replaced or removed: opening it anew")
+        if not self._lock.acquire(timeout=WAIT_SECONDS):
+            raise LedgerError("The ledger is being opened, and that takes long. Try again in a moment.")
+        try:
+            if self._ledger is not None and (self._file_was_replaced() or not self._is_sound(self._ledger)):
+                log.warning("The ledger was replaced, removed or changed, or cannot be reached: opening it anew")
                 self._close()
-            if self._ledger is None:
-                self._open()
-            assert self._ledger is not None
-            return self._ledger
+            return self._ledger or self._open()
+        finally:
+            self._lock.release()
+
+    def doubt(self) -> None:
+        self._doubted = True
 
     def close(self) -> None:
         with self._lock:
             self._close()
+            self._failure = None
 
-    def _open(self) -> None:
-        url = resolve_airflow_ledger_url(load_settings())
-        self._ledger = open_ledger(url)
+    def _open(self) -> Ledger:
+        if self._failure is not None and time.monotonic() < self._failure[0] + RETRY_SECONDS:
+            raise copy(self._failure[1])
+        try:
+            url = resolve_airflow_ledger_url(load_settings())
+            ledger = open_ledger(url)
+        except HeadraceError as error:
+            self._failure = time.monotonic(), error
+            raise
         if url.get_backend_name() == "sqlite" and url.database:
             path = Path(url.database)
             self._file = path, _identify(path)
+        self._ledger, self._failure = ledger, None
+        return ledger
+
+    def _is_sound(self, ledger: Ledger) -> bool:
+        if not self._doubted:
+            return True
+        self._doubted = False
+        try:
+            ledger.check()
+        except LedgerError:
+            return False
+        return True
 
     def _close(self) -> None:
         if self._ledger is not None:
@@ -70,10 +105,15 @@ def get_ledger() -> Ledger:
     """Return the process's ledger.
 
     Raises:
-        LedgerError: It cannot be opened; the next request tries again.
+        LedgerError: It cannot be opened; after a moment, the next request tries again.
         ConfigurationError: Its connection is not set up.
     """
     return _opened.get()
+
+
+def doubt_ledger() -> None:
+    """Note that the ledger failed: the next request looks whether it is still the one that was opened."""
+    _opened.doubt()
 
 
 def forget_ledger() -> None:

@@ -20,7 +20,7 @@ from headrace.exceptions import (
     UnknownIncidentError,
     UnknownQuarantineError,
 )
-from headrace.ui.dependencies import forget_ledger
+from headrace.ui.dependencies import doubt_ledger
 from headrace.ui.paths import is_api
 
 log = logging.getLogger(__name__)
@@ -96,16 +96,16 @@ def _answer_ours(request: Request, error: Exception) -> Response:
     if code != status.HTTP_503_SERVICE_UNAVAILABLE:
         return _answer(request, code, str(error))
     log.warning("The ledger cannot be used: %s", error)
-    forget_ledger()  # it may have been moved or migrated: the next request opens it anew
+    doubt_ledger()  # it may have been moved or migrated
     return _answer(request, code, str(error), {"Retry-After": "5"})
 
 
 def _answer_database(request: Request, error: Exception) -> Response:
     log.error("The ledger's database failed", exc_info=error)
-    forget_ledger()
+    doubt_ledger()
     detail = (
-        "The ledger's database cannot answer now. Try again; if it stays so, 'headrace doctor' says what is wrong, and "
-        "the api-server's log holds the error."
+        "A database cannot answer now, the ledger's or Airflow's own. Try again; if it stays so, 'headrace doctor' and "
+        "the api-server's log say what is wrong."
     )
     return _answer(request, status.HTTP_503_SERVICE_UNAVAILABLE, detail, {"Retry-After": "5"})
 

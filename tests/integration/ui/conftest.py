@@ -88,15 +88,16 @@ def browser(stack: Stack, tokens: dict[str, str]) -> Callable[[str], TestClient]
 @pytest.fixture
 def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A project of one's own, so that the inbox opens the ledger of this test."""
-    from headrace.ui.dependencies import forget_ledger
+    from headrace.ui import dependencies
 
+    monkeypatch.setattr(dependencies, "RETRY_SECONDS", 0)
     (tmp_path / "project" / "dags").mkdir(parents=True)
     monkeypatch.setenv("AIRFLOW__HEADRACE__PROJECT_DIR", str(tmp_path / "project"))
     monkeypatch.setenv("AIRFLOW__HEADRACE__STATE_DIR", str(tmp_path / "state"))
     monkeypatch.delenv("AIRFLOW__HEADRACE__LEDGER_CONN_ID", raising=False)
-    forget_ledger()
+    dependencies.forget_ledger()
     yield tmp_path / "state"
-    forget_ledger()
+    dependencies.forget_ledger()
 
 
 @pytest.fixture

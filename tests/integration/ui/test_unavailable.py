@@ -124,3 +124,19 @@ def test_a_fault_of_ours_is_told_without_its_trace(
     answer = bearer("viewer").get(f"{BASE}/overview")
     assert (answer.status_code, "secret" in answer.text) == (500, False)
     assert answer.headers["Content-Security-Policy"]
+
+
+def test_a_ledger_that_cannot_be_opened_is_not_tried_by_every_request(
+    bearer: Callable[[str], TestClient], state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trying may take 10 s on Postgres, on threads that Airflow's own pages need."""
+    from headrace.ui import dependencies
+
+    monkeypatch.setattr(dependencies, "RETRY_SECONDS", 3600)
+    client = bearer("viewer")
+    state_dir.write_text("in the way")
+    first = client.get(f"{BASE}/overview")
+    state_dir.unlink()
+    assert (first.status_code, client.get(f"{BASE}/overview").json()) == (503, first.json())
+    monkeypatch.setattr(dependencies, "RETRY_SECONDS", 0)
+    assert client.get(f"{BASE}/overview").status_code == 200
