@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-DAG_FILE = '''
+DAG_FILE = """
 from airflow.sdk import DAG
 from airflow.providers.standard.operators.empty import EmptyOperator
 
@@ -20,7 +21,7 @@ with DAG("flights_dataops", schedule=None):
     EmptyOperator(task_id="check_raw_weather") >> EmptyOperator(task_id="dbt.stg_weather")
 with DAG("flight_delay_training", schedule=None):
     EmptyOperator(task_id="flight_delay.ExampleValidator")
-'''
+"""
 USERS = {"admin": "ADMIN", "viewer": "VIEWER"}
 
 
@@ -104,11 +105,11 @@ class AirflowServer:
     def stop(self) -> None:
         if self._process is None:
             return
-        self._process.terminate()
+        os.killpg(self._process.pid, signal.SIGTERM)
         try:
-            self._process.wait(15)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, 9)
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:  # it waits for connections that a browser keeps
+            os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(5)
 
     def ask(self, method: str, path: str, body: object = None, token: str = "") -> tuple[int, object]:

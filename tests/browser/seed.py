@@ -21,7 +21,7 @@ from headrace.ledger.views import TaskTry
 PLATFORM, DATAOPS, ML = "data-platform@example.com", "dataops@example.com", "ml@example.com"
 WIND = "expect_column_values_to_be_between"
 NASTY = "<img src=x onerror=\"document.title='pwned'\">"
-NASTY_DATASET = "raw_<b>\"'&</b>‮dataset"
+NASTY_DATASET = "raw_<b>\"'&</b>\N{RIGHT-TO-LEFT OVERRIDE}dataset"
 HOURS = {"EWR": 0, "JFK": 0, "LGA": 0}
 
 
@@ -82,15 +82,38 @@ def _tell_lineage(ledger: Ledger) -> None:
 
     raw = ("raw_weather", "raw_flights", "raw_planes", "raw_airports", "raw_airlines")
     datasets = [
-        dataset(name, "source", PLATFORM, tier="1", runbook="https://example.com/runbooks/landing", docs=f"source.flights.raw.{name[4:]}")
+        dataset(
+            name,
+            "source",
+            PLATFORM,
+            tier="1",
+            runbook="https://example.com/runbooks/landing",
+            docs=f"source.flights.raw.{name[4:]}",
+        )
         for name in raw
     ]
-    models = ("stg_weather", "stg_flights", "stg_planes", "stg_airports", "int_flights", "int_flight_trailing", "flight_features")
-    datasets += [dataset(name, "model", DATAOPS, docs=f"model.flights.{name}", runbook="javascript:alert(1)") for name in models]
+    models = (
+        "stg_weather",
+        "stg_flights",
+        "stg_planes",
+        "stg_airports",
+        "int_flights",
+        "int_flight_trailing",
+        "flight_features",
+    )
+    datasets += [
+        dataset(name, "model", DATAOPS, docs=f"model.flights.{name}", runbook="javascript:alert(1)") for name in models
+    ]
     datasets += [dataset("flight_delay.examples", "examples", ML), dataset("flight_delay.model", "trained_model", ML)]
     edges = [(f"raw_{name}", f"stg_{name}") for name in ("weather", "flights", "planes", "airports")]
-    edges += [("raw_airlines", "int_flights")] + [(f"stg_{name}", "int_flights") for name in ("weather", "flights", "planes", "airports")]
-    edges += [("int_flights", "int_flight_trailing"), ("int_flights", "flight_features"), ("int_flight_trailing", "flight_features")]
+    edges += [("raw_airlines", "int_flights")] + [
+        (f"stg_{name}", "int_flights") for name in ("weather", "flights", "planes", "airports")
+    ]
+    edges += [
+        ("int_flights", "int_flight_trailing"),
+        ("int_flights", "flight_features"),
+        ("int_flight_trailing", "flight_features"),
+    ]
     edges += [("flight_features", "flight_delay.examples"), ("flight_delay.examples", "flight_delay.model")]
     sync_lineage(ledger, Lineage.of("tests", datasets, edges))
 
@@ -158,7 +181,10 @@ def _record_flights(ledger: Ledger, now: datetime) -> None:
 
 
 def _record_training(ledger: Ledger, now: datetime) -> None:
-    for month, moved, at in (("2013-08", 0.0, now - timedelta(hours=26)), ("2013-10", 0.35, now - timedelta(minutes=40))):
+    for month, moved, at in (
+        ("2013-08", 0.0, now - timedelta(hours=26)),
+        ("2013-10", 0.35, now - timedelta(minutes=40)),
+    ):
         validator = run(month, dag_id="flight_delay_training", task_id="flight_delay.ExampleValidator")
         drift = check(
             "tfdv", "flight_delay.examples", month, "drift", "carrier",
@@ -187,7 +213,16 @@ def _measure(moved: float) -> Mapping[str, Any]:
     width = (high - low) / 20
     counts = [sum(low + width * i <= value < low + width * (i + 1) for value in values) for i in range(20)]
     shares: Sequence[tuple[str, float]] = (("UA", 0.17 + moved), ("B6", 0.16), ("EV", 0.16), ("DL", 0.14), ("AA", 0.1))
-    empty = {"nan": 0, "mean": None, "std": None, "min": None, "max": None, "median": None, "zeros": None, "histogram": []}
+    empty = {
+        "nan": 0,
+        "mean": None,
+        "std": None,
+        "min": None,
+        "max": None,
+        "median": None,
+        "zeros": None,
+        "histogram": [],
+    }
     carrier = {**empty, "type": "string", "count": 20_000, "missing": 0, "unique": 16,
                "top": [[name, int(20_000 * share)] for name, share in shares]}  # fmt: skip
     mean = math.fsum(values) / len(values)
@@ -204,21 +239,26 @@ def _record_flapping(ledger: Ledger, now: datetime) -> None:
             "2 of 1,458 rows share an airport and a day (ZFV, 3 Mar)" if fails else "", Severity.WARNING, failed_rows=2 if fails else 0, total_rows=1458,
             sample=({"airport": "ZFV", "day": "2013-03-03", "usd_per_gallon": 3.02},) * 2 if fails else (), meta={"owner": PLATFORM},
         )  # fmt: skip
-        record_results(ledger, run(f"turn-{turn}", task_id="check_raw_fuel_prices"), [result], now=now - timedelta(hours=10 - turn))
+        record_results(
+            ledger, run(f"turn-{turn}", task_id="check_raw_fuel_prices"), [result], now=now - timedelta(hours=10 - turn)
+        )
 
 
 def _record_nasty(ledger: Ledger, now: datetime) -> None:
     task = TaskTry("flights_dataops", f"manual__{NASTY}", "check_raw_weather", -1, 1)
     result = check(
-        "gx", NASTY_DATASET, f"<i>2013", "expect_<script>alert(1)</script>", NASTY,
+        "gx", NASTY_DATASET, "<i>2013", "expect_<script>alert(1)</script>", NASTY,
         f"{NASTY} has مرحبا \N{ZERO WIDTH JOINER}\N{BOMB} " + "very long " * 190, observed=math.nan, expected={"<u>min": math.inf, "x": NASTY},
         failed_rows=3, total_rows=3, meta={"owner": f"<s>{NASTY}</s>", "runbook": "javascript:alert(document.domain)"},
-        sample=({NASTY: NASTY, "a": None}, {NASTY: math.nan, "b\"'": "y" * 2000}, {NASTY: "‮gpj.exe"}),
+        sample=({NASTY: NASTY, "a": None}, {NASTY: math.nan, "b\"'": "y" * 2000}, {NASTY: "\N{RIGHT-TO-LEFT OVERRIDE}gpj.exe"}),
     )  # fmt: skip
     record_results(ledger, task, [result], now=now - timedelta(hours=1))
     held = [{"row_id": NASTY, "row": {NASTY: NASTY}}]
     record_quarantine(
-        ledger, task, [QuarantinedSet(NASTY_DATASET, NASTY, "<i>2013", result, 1, 3, NASTY, held)], now=now - timedelta(hours=1)
+        ledger,
+        task,
+        [QuarantinedSet(NASTY_DATASET, NASTY, "<i>2013", result, 1, 3, NASTY, held)],
+        now=now - timedelta(hours=1),
     )
 
 
@@ -226,9 +266,16 @@ def _record_others(ledger: Ledger, now: datetime) -> None:
     """Sixty older warnings, so that there is a second page."""
     results = [
         check(
-            "dbt", f"fct_ledger_{number % 12:02}", "2013-03", f"accepted_values_{number:02}", "currency",
-            f"{number + 1} of 8,400 rows have a currency that is not one of EUR, USD, GBP", Severity.WARNING,
-            failed_rows=number + 1, total_rows=8400, meta={"owner": "finance-data@example.com"},
+            "dbt",
+            f"fct_ledger_{number % 12:02}",
+            "2013-03",
+            f"accepted_values_{number:02}",
+            "currency",
+            f"{number + 1} of 8,400 rows have a currency that is not one of EUR, USD, GBP",
+            Severity.WARNING,
+            failed_rows=number + 1,
+            total_rows=8400,
+            meta={"owner": "finance-data@example.com"},
         )  # fmt: skip
         for number in range(60)
     ]

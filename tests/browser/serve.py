@@ -6,8 +6,8 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "plugins")]
 
-from airflow_server import AirflowHome, AirflowServer
-from seed import seed_ledger
+from airflow_server import AirflowHome, AirflowServer  # noqa: E402 - what it needs is found only now
+from seed import seed_ledger  # noqa: E402
 
 if __name__ == "__main__":
     home = AirflowHome(Path(sys.argv[1]).absolute())

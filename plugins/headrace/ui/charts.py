@@ -40,8 +40,15 @@ def draw_series(points: Sequence[SeriesPoint], unit: str = "", current: str | No
     step = (WIDTH - _LEFT - _RIGHT) / len(drawn)
     xs = [_LEFT + step * (index + 0.5) for index in range(len(drawn))]
     parts: list[Markup] = [_describe(drawn, unit, logarithmic)]
-    for tick in (log_ticks if logarithmic else linear_ticks)(low, high):
+    ticks = log_ticks(low, high) if logarithmic else linear_ticks(low, high)
+    if all(number.is_integer() for number in numbers):  # there is no half row
+        ticks = [tick for tick in ticks if tick.is_integer()]
+    above = math.inf
+    for tick in ticks:
         y = to_y(tick)
+        if above - y < 16:  # 0 and 1 lie close below a million
+            continue
+        above = y
         parts.append(draw("line", "grid", x1=_LEFT, x2=WIDTH - _RIGHT, y1=y, y2=y))
         parts.append(write(show_number(tick), "tick", _LEFT - 8, y + 4, "end"))
     parts += _band(drawn, step, to_y, low, high)

@@ -8,8 +8,8 @@ from headrace.ledger.views import Graph, GraphNode
 from headrace.ui.charts_svg import draw, shorten, write
 from headrace.ui.formatting import DECISIONS
 
-_NODE_WIDTH, _NODE_HEIGHT = 184, 46
-_GAP_X, _GAP_Y = 52, 16
+_NODE_WIDTH, _NODE_HEIGHT = 170, 46
+_GAP_X, _GAP_Y = 26, 14
 _MARGIN = 8
 # A verdict is told by its sign and its word, and only then by colour.
 SIGNS = {"pass": "✓", "warn": "!", "block": "✕", None: "·"}
@@ -138,8 +138,8 @@ def _draw_node(node: GraphNode, place: tuple[float, float], focus: bool, address
             draw("rect", "box", x=x, y=y, width=_NODE_WIDTH, height=_NODE_HEIGHT, rx=6),
             draw("circle", "sign", cx=x + 18, cy=y + _NODE_HEIGHT / 2, r=9),
             write(SIGNS.get(node.state, "·"), "mark", x + 18, y + _NODE_HEIGHT / 2 + 4, "middle"),
-            write(shorten(node.name, 21), "name", x + 34, y + 20),
-            write(shorten(f"{_short_verdict(node.state)}{incidents}", 28), "kind", x + 34, y + 36),
+            write(shorten(node.name, 19), "name", x + 34, y + 20),
+            write(shorten(f"{_short_verdict(node.state)}{incidents}", 24), "kind", x + 34, y + 36),
         ]
     )
     if address is None:

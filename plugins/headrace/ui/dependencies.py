@@ -89,7 +89,7 @@ class _Opened:
         path, identity = self._file
         try:
             return _identify(path) != identity
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return True
 
 

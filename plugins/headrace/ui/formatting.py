@@ -94,7 +94,8 @@ def show_cell(value: Any) -> Shown:
     if isinstance(value, bool):
         return Shown(str(value).lower(), "boolean")
     if isinstance(value, int | float):
-        return Shown(show_number(value), "nan" if not math.isfinite(value) else "number")
+        # As it is in the row: 2013 may be a year, and a float's last digit why it failed.
+        return Shown(repr(value), "number") if math.isfinite(value) else Shown(show_number(value), "nan")
     if isinstance(value, str):
         if value in _NOT_NUMBERS:
             return Shown(value, "nan")
@@ -106,7 +107,9 @@ def show_value(value: Any, most: int = 12) -> str:
     """Write an observed value in one line: a number, a text, a short list, else JSON."""
     if isinstance(value, list | tuple):
         more = f", … ({len(value):,} in all)" if len(value) > most else ""
-        return ", ".join(show_cell(each).text for each in value[:most]) + more
+        return ", ".join(show_value(each) for each in value[:most]) + more
+    if isinstance(value, int | float):
+        return show_number(value)
     return show_cell(value).text
 
 
@@ -130,6 +133,11 @@ def show_expected(expected: Any) -> list[tuple[str, str]]:
         pairs.append(("more than" if strict[0] else "at least", show_value(low)))
     elif high is not None:
         pairs.append(("less than" if strict[1] else "at most", show_value(high)))
+    mostly = rest.pop("mostly", None)
+    if isinstance(mostly, int | float) and mostly < 1:
+        pairs.append(("in at least", f"{show_number(mostly * 100)} % of rows"))
+    elif mostly not in (None, 1):
+        pairs.append(("mostly", show_value(mostly)))
     return pairs + [(_words(name), show_value(value)) for name, value in rest.items()]
 
 

@@ -1,8 +1,9 @@
 """The lines of an incident's timeline, in words; pure; orchestration interpreter."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from headrace.ledger.views import EventRow
 from headrace.ui.formatting import show_partition
@@ -21,18 +22,23 @@ _WORDS = {
     "unassigned": "took it from its assignee",
     "snoozed": "snoozed it",
     "unsnoozed": "ended the snooze",
-    "snooze_ended": "ended the snooze",
+    "snooze_ended": "opened it again: the snooze has run out",
     "commented": "commented",
     "comment": "commented",
     "waived": "waived it",
-    "released": "released its rows",
+    "released": "found its rows released",
+    "rows_released": "put rows back",
+    "superseded": "found quarantined rows superseded by a new landing",
+    "waiver_ended": "ended the waiver",
+    "withdrawn": "took a failure back",
+    "retired": "forgot it: the check is made no more",
     "flapping": "found it flapping: it is told again when it settles",
-    "grouped": "found it to follow from another incident",
+    "grouped": "found it to follow from",
     "promoted": "found it to stand on its own",
 }
 _GOOD = {"resolved", "passed", "released"}
 _BAD = {"opened", "reopened", "escalated", "failed", "quarantined", "flapping"}
-_QUOTES = ("reason", "comment", "text", "note")
+_QUOTES = ("reason", "comment", "text", "why")
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,8 @@ def describe_event(event: EventRow) -> Line:
     detail = dict(event.detail)
     if event.partition_key is not None:
         words.append(f"on {show_partition(event.partition_key)}")
-    elif isinstance(detail.get("partition_keys"), list) and detail["partition_keys"]:
-        keys = [show_partition(str(key)) for key in detail["partition_keys"]]
+    elif _list_partitions(detail):
+        keys = _list_partitions(detail)
         words.append(f"on {', '.join(keys[:5])}{f' and {len(keys) - 5} more' if len(keys) > 5 else ''}")
     if event.kind == "assigned":
         words.append(f"to {detail['assignee']}" if detail.get("assignee") else "to nobody")
@@ -71,14 +77,19 @@ def describe_event(event: EventRow) -> Line:
         words.append(f"({str(detail['resolution']).replace('manual', 'by hand')})")
     if detail.get("severity"):
         words.append(f"({detail['severity']})")
-    if detail.get("caused_by"):
-        words.append(f"(#{detail['caused_by']})")
+    if event.kind == "grouped" and detail.get("after"):
+        words.append(f"#{detail['after']}")
     quote = next((str(detail[name]) for name in _QUOTES if detail.get(name)), None)
     who = "Headrace" if event.actor == SYSTEM else event.actor
     tone = "good" if event.kind in _GOOD else "bad" if event.kind in _BAD else ""
     if event.actor != SYSTEM and tone != "good":
         tone = "person"
     return Line(event.at, who, " ".join(words), quote, tone)
+
+
+def _list_partitions(detail: Mapping[str, Any]) -> list[str]:
+    found = detail.get("partition_keys") or detail.get("partitions")
+    return [show_partition(str(key)) for key in found] if isinstance(found, list) else []
 
 
 def _show_until(text: str) -> str:

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 
 from headrace.exceptions import InvalidCursorError
 from headrace.ledger import queries
-from headrace.ledger.views import GraphNode, IncidentDetail, IncidentFilter, Overview, QuarantineRow
+from headrace.ledger.views import GraphNode, IncidentDetail, IncidentFilter, Overview, QuarantineRow, ResultRow
 from headrace.ui.api_read import RowId, require_readable
 from headrace.ui.charts import draw_series
 from headrace.ui.charts_distributions import draw_statistics
@@ -141,6 +141,7 @@ def show_incident(request: Request, incident_id: RowId, access: Reading, ledger:
         hits=(detail.result.column or "").split(", "),
         expected=show_expected(detail.result.expected),
         series=draw_series(detail.series, current=detail.result.partition_key),
+        counts_rows=_counts_rows(detail.result),
         has_bounds=any(point.low is not None or point.high is not None for point in detail.series),
         statistics=statistics,
         statistics_more=more,
@@ -276,6 +277,10 @@ def _load_rows(ledger: Any, quarantines: Sequence[QuarantineRow]) -> list[Quaran
     shown = sorted(quarantines, key=lambda each: (each.state not in ("held", "releasing"), -each.id))
     shown = shown[:_SHOWN_QUARANTINES]
     return [replace(each, sample=queries.load_quarantine(ledger, each.id).sample) for each in shown]
+
+
+def _counts_rows(result: ResultRow) -> bool:
+    return result.failed_rows is not None and result.observed in (None, result.failed_rows)
 
 
 def _link_node(node: GraphNode, incident_id: int, links: Links) -> str | None:

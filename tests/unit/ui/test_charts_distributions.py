@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 from headrace.ui.charts_distributions import MOST_FEATURES, draw_statistics
 
-NASTY = "<img src=x onerror=\"alert(1)\">'&"
+NASTY = '<img src=x onerror="alert(1)">\'&'
 EMPTY: dict[str, Any] = dict.fromkeys(("mean", "std", "min", "max", "median", "zeros", "unique")) | {
     "count": 100, "missing": 0, "nan": 0, "histogram": [], "top": [],
 }  # fmt: skip

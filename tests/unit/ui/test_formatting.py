@@ -6,8 +6,17 @@ import pytest
 
 from headrace.ledger.views import EventRow
 from headrace.ui.formatting import (
-    list_columns, safe_link, show_age, show_ago, show_cell, show_count, show_expected, show_number, show_overrides,
-    show_time, show_value,
+    list_columns,
+    safe_link,
+    show_age,
+    show_ago,
+    show_cell,
+    show_count,
+    show_expected,
+    show_number,
+    show_overrides,
+    show_time,
+    show_value,
 )  # fmt: skip
 from headrace.ui.formatting_events import describe_event, describe_timeline
 
@@ -62,7 +71,7 @@ def test_null_is_not_the_text_null_and_nan_no_number(value: Any, kind: str, text
         (None, []),
         ({"min_value": 5, "max_value": 80}, [("between", "5 and 80")]),
         ({"min_value": 5, "strict_min": True}, [("more than", "5")]),
-        ({"max_value": 200, "mostly": 0.95}, [("at most", "200"), ("mostly", "0.95")]),
+        ({"max_value": 200, "mostly": 0.95}, [("at most", "200"), ("in at least", "95 % of rows")]),
         ({"value_set": ["a", None]}, [("value set", "a, null")]),
         (7, [("expected", "7")]),
     ],
@@ -111,11 +120,19 @@ def event(kind: str, actor: str = "headrace", partition_key: str | None = None, 
 @pytest.mark.parametrize(
     ("row", "said", "quote"),
     [
-        (event("opened", partition_key="2013-02", severity="critical"), "Headrace opened it on 2013-02 (critical)", None),
+        (
+            event("opened", partition_key="2013-02", severity="critical"),
+            "Headrace opened it on 2013-02 (critical)",
+            None,
+        ),
         (event("acknowledged", "anna", comment="on it"), "anna acknowledged it", "on it"),
         (event("assigned", "anna", assignee="bob"), "anna assigned it to bob", None),
         (event("assigned", "anna", assignee=None), "anna assigned it to nobody", None),
-        (event("snoozed", "anna", until="2026-11-24T09:00:00+00:00"), "anna snoozed it until 24 Nov 2026, 09:00 UTC", None),
+        (
+            event("snoozed", "anna", until="2026-11-24T09:00:00+00:00"),
+            "anna snoozed it until 24 Nov 2026, 09:00 UTC",
+            None,
+        ),
         (event("resolved", "anna", resolution="manual", reason="fixed"), "anna resolved it (by hand)", "fixed"),
         (event("waived", "anna", partition_keys=["2013-02", ""]), "anna waived it on 2013-02, whole dataset", None),
         (event("a_new_kind", "bob"), "bob a new kind", None),

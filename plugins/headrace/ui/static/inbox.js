@@ -440,9 +440,10 @@ const back = one("[data-back]");
 const last = sessionStorage.getItem("headrace.list");
 if (back && last && incident && new URL(last).pathname === new URL(back.href).pathname) back.href = last;
 
-all("[data-end]").forEach((each) => (each.scrollLeft = each.scrollWidth));
+// What the incident is about is in sight where a chart or a graph is wider than the screen.
 for (const box of all("[data-centre]")) {
-  const focus = one(".focus", box);
-  if (focus) box.scrollLeft = focus.getBoundingClientRect().left - box.getBoundingClientRect().left - box.clientWidth / 2 + 92;
+  const focus = one(".focus, .halo", box);
+  const left = (element) => element.getBoundingClientRect().left;
+  box.scrollLeft = focus ? left(focus) - left(box) - box.clientWidth / 2 + 80 : box.scrollWidth;
 }
 sayWhatWasLeft();
