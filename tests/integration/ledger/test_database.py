@@ -72,11 +72,8 @@ def _fill(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
             for name in (name for name, of in metadata.tables.items() if "id" in of.c):
                 connection.execute(text(f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), 100)"))
     with ledger.connect() as connection:
-        return {
-            name: rows
-            for name in inspect(connection).get_table_names()
-            if (rows := _read(connection, name)) and name != VERSION_TABLE
-        }
+        names = [name for name in inspect(connection).get_table_names() if name != VERSION_TABLE]
+        return {name: rows for name in names if (rows := _read(connection, name))}
 
 
 def _read(connection: Any, name: str, like: list[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
