@@ -2,16 +2,14 @@
 
 import argparse
 
-from benchmarks import dag_parse, demo, tfx_chain
+from benchmarks import dag_parse, demo, ledger, tfx_chain
 
-BENCHMARKS = {"parse": dag_parse.run, "tfx": tfx_chain.run, "demo": demo.run}
+BENCHMARKS = {"parse": dag_parse.run, "tfx": tfx_chain.run, "demo": demo.run, "ledger": ledger.run}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Side-by-side measurements.")
-    parser.add_argument(
-        "--only", choices=sorted(BENCHMARKS), help="parse: seconds; tfx: ten minutes; demo: ten minutes"
-    )
+    parser.add_argument("--only", choices=sorted(BENCHMARKS), help="parse: seconds; tfx, demo, ledger: ten minutes")
     only = parser.parse_args().only
     for name, run in BENCHMARKS.items():
         if only in (None, name):
