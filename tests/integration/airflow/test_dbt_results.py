@@ -9,6 +9,7 @@ import duckdb
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from cosmos.exceptions import CosmosDbtRunError
 from sqlalchemy import select
 
 from headrace import DbtTransform
@@ -80,12 +81,16 @@ class TaskInstance:
     def __init__(self, task_id: str, try_number: int) -> None:
         self.dag_id, self.task_id, self.map_index, self.try_number = "shop", task_id, -1, try_number
         self.pushed: dict[str, Any] = {}
+        self.states: dict[str, str] = {}
 
     def xcom_push(self, key: str, value: Any, **_: Any) -> None:
         self.pushed[key] = value
 
     def xcom_pull(self, **_: Any) -> None:
         return None
+
+    def get_task_states(self, *, run_ids: list[str], **_: Any) -> dict[str, dict[str, str]]:
+        return dict.fromkeys(run_ids, self.states)
 
 
 class Project:
@@ -118,18 +123,21 @@ class Project:
     def settings(self) -> Settings:
         return load_settings(self.folder)
 
-    def build(self, try_number: int = 1, run_id: str = "r") -> TaskInstance:
+    def build(self, try_number: int = 1, run_id: str = "r") -> None:
         compile_all(self.settings, say=lambda _: None)
-        with DAG("shop"):
-            group = DbtTransform(project_dir=self.folder)
-        task: Any = group.dag.get_task(PRODUCER)
-        task.vars = {"partition_key": KEY}
-        task_instance = TaskInstance(PRODUCER, try_number)
-        context: Any = {"ti": task_instance, "task": task, "run_id": run_id, "partition_key": KEY}
-        self.pushed = task_instance.pushed
+        task, context = self.prepare(PRODUCER, try_number, run_id)
+        self.pushed = context["ti"].pushed
         task._pre_execute_hook(context)
         task.execute(context)
-        return task_instance
+
+    def prepare(self, task_id: str, try_number: int, run_id: str = "r") -> tuple[Any, Any]:
+        """Return a task of the group and the context in which it runs."""
+        with DAG("shop"):
+            group = DbtTransform(project_dir=self.folder)
+        task: Any = group.dag.get_task(task_id)
+        task.vars = {"partition_key": KEY}
+        task_instance = TaskInstance(task_id, try_number)
+        return task, {"ti": task_instance, "task": task, "run_id": run_id, "partition_key": KEY}
 
     def results(self, run_id: str = "r") -> dict[tuple[str, str, str | None], Any]:
         with open_ledger(self.settings.ledger_path) as ledger:
@@ -219,12 +227,16 @@ def test_a_model_that_cannot_be_built_is_an_incident_until_it_can(project: Proje
 
 
 def test_a_warning_that_its_user_calls_critical_blocks_after_the_build(project: Project) -> None:
-    project.edit("models/orders.yml", "severity: warn", "severity: warn, meta: {severity: critical}")
+    project.edit(
+        "models/orders.yml", "severity: warn", "severity: warn, store_failures: true, meta: {severity: critical}"
+    )
     project.sell("(1, 5, 'c')")
     with pytest.raises(AirflowFailException, match="1 value of kind outside a, b"):
         project.build()
     assert project.results()["totals", "build", None].status == "passed"
     assert project.decision("orders") == "block"
+    kept = project.results()["orders", "accepted_values", "kind"].sample
+    assert list(kept) == [{"value_field": "c", "n_records": 1}], "from the table that dbt keeps them in"
 
 
 def test_a_waived_test_is_left_out_and_what_comes_after_is_built(project: Project) -> None:
@@ -253,6 +265,28 @@ def test_when_every_test_of_a_model_is_waived_its_test_task_is_told(project: Pro
     assert project.pushed["model__shop__totals_tests_status"] == "pass"
     waived = read_json(next(project.folder.glob(f".headrace/runs/*/r/{PRODUCER}/waived.json")))
     assert [check["check_id"].split(".")[2] for check in waived["checks"]] == ["not_null_totals_kind"]
+
+
+def test_a_models_tests_that_run_by_themselves_are_recorded_and_leave_out_what_is_waived(project: Project) -> None:
+    """As Cosmos does it when a model's test task is retried after the one dbt process has ended."""
+    project.sell("(1, 5, 'a'), (2, null, 'b')")
+    with pytest.raises(AirflowFailException):
+        project.build()
+    task, context = project.prepare("dbt.orders.test", try_number=2)
+    context["ti"].states[PRODUCER] = "failed"
+    task._pre_execute_hook(context)
+    with pytest.raises(CosmosDbtRunError, match="not_null_orders_price"):
+        task._fallback_to_non_watcher_run(2, context)
+    found = project.results()["orders", "not_null", "price"]
+    assert (found.status, found.excused, found.task.task_id) == ("failed", None, "dbt.orders.test")
+    project.waive("orders not_null", "prices follow by mail")
+    task, context = project.prepare("dbt.orders.test", try_number=3)
+    context["ti"].states[PRODUCER] = "failed"
+    task._pre_execute_hook(context)
+    assert task._fallback_to_non_watcher_run(3, context)
+    found = project.results()["orders", "not_null", "price"]
+    assert (found.excused, found.task.try_number) == ("waived by anna: prices follow by mail", 3)
+    assert project.results()["orders", "unique", "id"].status == "passed", "the others ran"
 
 
 def test_a_ledger_that_is_locked_fails_the_task_and_says_so(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -208,6 +208,10 @@ def test_a_refused_model_is_recorded_as_such(project: Project) -> None:
         project.run("Evaluator")
     assert project.decision("p.model") == "block"
     assert project.rows(schema.trained_model)[0].blessed is False
+    with project.open() as ledger:
+        waive(ledger, project.rows(schema.incident)[0].id, "anna", [KEY], "good enough")
+    with pytest.raises(AirflowFailException, match="A waiver does not bless a model"):
+        project.run("Evaluator", try_number=2)
     project.leave("NodeOutcome(node, 'COMPLETE', 3)")
     assert project.run("Trainer", run_id="next")["state"] == "COMPLETE", "the next model may be better"
 

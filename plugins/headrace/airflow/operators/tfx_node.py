@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from headrace.ledger.views import VerdictRow
 
 PUSHER = "Pusher"
+UNBLESSED = ". A waiver does not bless a model, and TFX pushes none without: change the threshold that it missed."
 ABOUT = ("owner", "runbook", "tier")
 WORKER_PREFIX = "headrace: "
 CANNOT_RUN: dict[int, str] = {
@@ -254,7 +255,7 @@ class TfxNodeOperator(HeadraceOperator):
         if outcome.blessed is False:
             raise ModelNotBlessedError(
                 f"NOT BLESSED: {self.node} refused the model of partition {self.partition_key}; it was not pushed. "
-                f"{'; '.join(failed) or 'No check said why.'}"
+                f"{'; '.join(failed) or 'No check said why.'}{UNBLESSED if any(check.excused for check in failing) else ''}"
             )
         if outcome.checks:
             require_usable(decide_verdict(outcome.checks), f"{self.node} on partition {self.partition_key}")
