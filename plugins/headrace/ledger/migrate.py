@@ -14,7 +14,8 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 def is_of_dialect(connection: Connection, item: Any) -> bool:
     """Tell whether a table, column or index of the schema is for this database; some indexes are for one only."""
-    return (getattr(item, "info", None) or {}).get("dialect", connection.dialect.name) == connection.dialect.name
+    wanted = (getattr(item, "info", None) or {}).get("dialect")
+    return wanted is None or bool(wanted == connection.dialect.name)
 
 
 def build_config(connection: Connection | None = None) -> Config:

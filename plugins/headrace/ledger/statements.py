@@ -25,7 +25,7 @@ def upsert(connection: Connection, table: Table) -> Any:
 def _build_upsert(dialect: str, table: Table, changing: tuple[str, ...], key: tuple[str, ...]) -> Any:
     statement = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
     # By name: asking ``statement.excluded`` for its columns takes longer than executing the statement.
-    values = {name: literal_column(f"excluded.{name}") for name in changing}
+    values: dict[str, Any] = {name: literal_column(f"excluded.{name}") for name in changing}
     statement = statement.on_conflict_do_update(index_elements=list(key), set_=values)
     return statement.returning(*([table.c.id] if "id" in table.c else []), *(table.c[name] for name in key))
 

@@ -1,6 +1,7 @@
 """What a gate decides."""
 
 import pickle
+from dataclasses import replace
 
 import pytest
 
@@ -72,3 +73,21 @@ def test_a_refusal_spells_out_every_failing_check_and_survives_pickling() -> Non
 
 def test_a_warning_is_no_refusal() -> None:
     require_usable(decide_verdict([result("warning", "failed")]), "2013-02 raw_weather")
+
+
+def test_a_failure_whose_rows_were_all_set_aside_warns() -> None:
+    aside = [replace(result("critical", "failed", 9), quarantined_rows=rows) for rows in (8, 9, 10)]
+    assert [decide_verdict([each]).decision for each in aside] == [Decision.BLOCK, Decision.WARN, Decision.WARN]
+    assert decide_verdict([replace(result("critical", "failed", 0), quarantined_rows=0)]).blocks
+    assert decide_verdict([replace(result("critical", "error", 9), quarantined_rows=9)]).blocks
+    assert "critical (its rows were set aside): critical failed" in decide_verdict([aside[1]]).describe()
+
+
+@pytest.mark.parametrize("status", ["failed", "error"])
+def test_an_excused_failure_does_not_count_and_is_shown_last_but_for_info(status: str) -> None:
+    excused = replace(result("critical", status), excused="waived by anna: a known outage")
+    verdict = decide_verdict([excused, result("warning", "failed")])
+    assert (verdict.decision, verdict.checked) == (Decision.WARN, 2)
+    assert verdict.causes[-1] is excused
+    assert f"critical (waived by anna: a known outage): critical {status}" in verdict.describe()
+    assert decide_verdict([excused]).decision is Decision.PASS
