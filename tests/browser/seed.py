@@ -128,20 +128,49 @@ def _record_weather(ledger: Ledger, now: datetime) -> None:
         total = len(rows)
         meta = {"owner": PLATFORM, "tier": "1", "unit": "mph", "runbook": "https://example.com/runbooks/weather"}
         wind = check(
-            "gx", "raw_weather", month, WIND, "wind_speed",
-            f"{len(bad)} of {total:,} rows has wind_speed above 200 mph (1,048.36 at EWR, 12 Feb 08:00Z)" if bad else "",
-            Severity.WARNING, observed=len(bad), expected={"min_value": 0, "max_value": 200}, failed_rows=len(bad),
-            total_rows=total, sample=tuple(bad), meta=meta, quarantined_rows=len(bad), check_id="wind",
-        )  # fmt: skip
+            "gx",
+            "raw_weather",
+            month,
+            WIND,
+            "wind_speed",
+            f"{len(bad)} of {total:,} rows has wind_speed above 200 mph (1,048.36 at EWR, 12 Feb 08:00Z)"
+            if bad
+            else "",
+            Severity.WARNING,
+            observed=len(bad),
+            expected={"min_value": 0, "max_value": 200},
+            failed_rows=len(bad),
+            total_rows=total,
+            sample=tuple(bad),
+            meta=meta,
+            quarantined_rows=len(bad),
+            check_id="wind",
+        )
         peak = check(
-            "gx", "raw_weather", month, "expect_column_max_to_be_between", "wind_speed",
+            "gx",
+            "raw_weather",
+            month,
+            "expect_column_max_to_be_between",
+            "wind_speed",
             f"the greatest wind_speed is {greatest:,.2f} mph, expected 5 to 80 mph" if greatest > 80 else "",
-            observed=greatest, expected={"min_value": 5, "max_value": 80}, total_rows=total, meta=meta, check_id="peak",
-        )  # fmt: skip
+            observed=greatest,
+            expected={"min_value": 5, "max_value": 80},
+            total_rows=total,
+            meta=meta,
+            check_id="peak",
+        )
         count = check(
-            "gx", "raw_weather", month, "expect_table_row_count_to_be_between", None, observed=total,
-            expected={"min_value": 1900, "max_value": 2232}, total_rows=total, meta=meta, severity=Severity.WARNING,
-        )  # fmt: skip
+            "gx",
+            "raw_weather",
+            month,
+            "expect_table_row_count_to_be_between",
+            None,
+            observed=total,
+            expected={"min_value": 1900, "max_value": 2232},
+            total_rows=total,
+            meta=meta,
+            severity=Severity.WARNING,
+        )
         record_results(ledger, task, [wind, peak, count], now=at)
         if bad:
             held = [{"row_id": f"row-{number}", "row": row} for number, row in enumerate(bad)]
@@ -149,34 +178,78 @@ def _record_weather(ledger: Ledger, now: datetime) -> None:
             some = QuarantinedSet("raw_weather", "raw.weather", month, wind, len(bad), total, why, held)
             record_quarantine(ledger, task, [some], now=at)
         staged = check(
-            "dbt", "stg_weather", month, "not_null_stg_weather_wind_speed", "wind_speed",
-            f"1 of {total:,} rows has no wind_speed" if bad else "", failed_rows=len(bad), total_rows=total,
-            sample=tuple({**row, "wind_speed": None} for row in bad), meta={"owner": DATAOPS},
-        )  # fmt: skip
+            "dbt",
+            "stg_weather",
+            month,
+            "not_null_stg_weather_wind_speed",
+            "wind_speed",
+            f"1 of {total:,} rows has no wind_speed" if bad else "",
+            failed_rows=len(bad),
+            total_rows=total,
+            sample=tuple({**row, "wind_speed": None} for row in bad),
+            meta={"owner": DATAOPS},
+        )
         features = check(
-            "dbt", "flight_features", month, "accepted_range_flight_features_wind", "wind_speed",
+            "dbt",
+            "flight_features",
+            month,
+            "accepted_range_flight_features_wind",
+            "wind_speed",
             "412 of 24,951 rows has no wind_speed although the hour was measured" if bad else "",
-            Severity.WARNING, failed_rows=412 if bad else 0, total_rows=24951, meta={"owner": DATAOPS},
-        )  # fmt: skip
+            Severity.WARNING,
+            failed_rows=412 if bad else 0,
+            total_rows=24951,
+            meta={"owner": DATAOPS},
+        )
         record_results(ledger, run(month, task_id="dbt.stg_weather"), [staged, features], now=at + timedelta(minutes=4))
 
 
 def _record_flights(ledger: Ledger, now: datetime) -> None:
-    row = {"carrier": "UA", "flight": 1545, "tailnum": "N14228", "origin": "EWR", "dest": "IAH", "dep_time": None, "dep_delay": "NaN",
-           "arr_delay": 11, "distance": 1400, "time_hour": "2013-06-01T05:00:00Z", "diverted": False, "remark": "", "codes": ["W", 3]}  # fmt: skip
+    row = {
+        "carrier": "UA",
+        "flight": 1545,
+        "tailnum": "N14228",
+        "origin": "EWR",
+        "dest": "IAH",
+        "dep_time": None,
+        "dep_delay": "NaN",
+        "arr_delay": 11,
+        "distance": 1400,
+        "time_hour": "2013-06-01T05:00:00Z",
+        "diverted": False,
+        "remark": "",
+        "codes": ["W", 3],
+    }
     rows = tuple({**row, "flight": 1500 + number, "distance": 1400.5 + number} for number in range(20))
     for month, failed in (("2013-05", 0), ("2013-06", 1_000_000), ("2013-07", 12_500)):
         message = f"{failed:,} of 1,200,000 rows have no dep_time although they were not cancelled"
         result = check(
-            "gx", "raw_flights", month, "expect_column_values_to_not_be_null", "dep_time, dep_delay", message if failed else "",
-            failed_rows=failed, total_rows=1_200_000, observed=failed, expected={"mostly": 0.95}, sample=rows if failed else (),
+            "gx",
+            "raw_flights",
+            month,
+            "expect_column_values_to_not_be_null",
+            "dep_time, dep_delay",
+            message if failed else "",
+            failed_rows=failed,
+            total_rows=1_200_000,
+            observed=failed,
+            expected={"mostly": 0.95},
+            sample=rows if failed else (),
             meta={"owner": PLATFORM, "tier": "1"},
-        )  # fmt: skip
+        )
         record_results(ledger, run(month, task_id="check_raw_flights"), [result], now=now - timedelta(hours=5))
     late = check(
-        "dbt", "raw_crew", None, "source_freshness", "loaded_at", "the newest row is 3 days and 4 hours old, expected 1 day at most",
-        Severity.WARNING, observed="2013-06-27T04:00:00Z", expected={"max_age": "1 day"}, meta={"owner": PLATFORM},
-    )  # fmt: skip
+        "dbt",
+        "raw_crew",
+        None,
+        "source_freshness",
+        "loaded_at",
+        "the newest row is 3 days and 4 hours old, expected 1 day at most",
+        Severity.WARNING,
+        observed="2013-06-27T04:00:00Z",
+        expected={"max_age": "1 day"},
+        meta={"owner": PLATFORM},
+    )
     record_results(ledger, run("2013-07", task_id="dbt.freshness"), [late], now=now - timedelta(hours=2))
 
 
@@ -187,23 +260,41 @@ def _record_training(ledger: Ledger, now: datetime) -> None:
     ):
         validator = run(month, dag_id="flight_delay_training", task_id="flight_delay.ExampleValidator")
         drift = check(
-            "tfdv", "flight_delay.examples", month, "drift", "carrier",
+            "tfdv",
+            "flight_delay.examples",
+            month,
+            "drift",
+            "carrier",
             f"carrier drifted: the share of UA moved by {moved:.0%}, at most 10 % is allowed" if moved else "",
-            observed=moved, expected={"max_value": 0.1}, meta={"owner": ML},
-        )  # fmt: skip
+            observed=moved,
+            expected={"max_value": 0.1},
+            meta={"owner": ML},
+        )
         record_results(ledger, validator, [drift], now=at)
         record_statistics(ledger, validator, "flight_delay.examples", month, _measure(moved), now=at)
         evaluator = run(month, dag_id="flight_delay_training", task_id="flight_delay.Evaluator")
         accuracy = check(
-            "tfma", "flight_delay.model", month, "binary_accuracy", None,
+            "tfma",
+            "flight_delay.model",
+            month,
+            "binary_accuracy",
+            None,
             "the model was refused: binary_accuracy is 0.61, expected at least 0.7" if moved else "",
-            observed=0.61 if moved else 0.78, expected={"lower": 0.7}, meta={"owner": ML},
-        )  # fmt: skip
+            observed=0.61 if moved else 0.78,
+            expected={"lower": 0.7},
+            meta={"owner": ML},
+        )
         record_results(ledger, evaluator, [accuracy], now=at + timedelta(minutes=3))
     record_training(
-        ledger, "flight_delay", "flight_delay_training", "manual__2013-08", "2013-08",
-        trained_on={"flight_features": ["2013-01", "2013-02", "2013-06"]}, blessed=True, pushed_to="models/flight_delay/3",
-    )  # fmt: skip
+        ledger,
+        "flight_delay",
+        "flight_delay_training",
+        "manual__2013-08",
+        "2013-08",
+        trained_on={"flight_features": ["2013-01", "2013-02", "2013-06"]},
+        blessed=True,
+        pushed_to="models/flight_delay/3",
+    )
 
 
 def _measure(moved: float) -> Mapping[str, Any]:
@@ -223,11 +314,30 @@ def _measure(moved: float) -> Mapping[str, Any]:
         "zeros": None,
         "histogram": [],
     }
-    carrier = {**empty, "type": "string", "count": 20_000, "missing": 0, "unique": 16,
-               "top": [[name, int(20_000 * share)] for name, share in shares]}  # fmt: skip
+    carrier = {
+        **empty,
+        "type": "string",
+        "count": 20_000,
+        "missing": 0,
+        "unique": 16,
+        "top": [[name, int(20_000 * share)] for name, share in shares],
+    }
     mean = math.fsum(values) / len(values)
-    distance = {**empty, "type": "float", "count": 19_800, "missing": 200, "mean": mean, "std": 380.0, "min": low, "max": high,
-                "median": mean, "zeros": 0, "unique": None, "top": [], "histogram": [[low + width * i, low + width * (i + 1), c] for i, c in enumerate(counts)]}  # fmt: skip
+    distance = {
+        **empty,
+        "type": "float",
+        "count": 19_800,
+        "missing": 200,
+        "mean": mean,
+        "std": 380.0,
+        "min": low,
+        "max": high,
+        "median": mean,
+        "zeros": 0,
+        "unique": None,
+        "top": [],
+        "histogram": [[low + width * i, low + width * (i + 1), c] for i, c in enumerate(counts)],
+    }
     return {"train": {"carrier": carrier, "distance": distance}, "eval": {"carrier": carrier}}
 
 
@@ -235,10 +345,18 @@ def _record_flapping(ledger: Ledger, now: datetime) -> None:
     for turn in range(9):
         fails = turn % 2 == 0
         result = check(
-            "gx", "raw_fuel_prices", None, "expect_column_values_to_be_unique", "airport, day",
-            "2 of 1,458 rows share an airport and a day (ZFV, 3 Mar)" if fails else "", Severity.WARNING, failed_rows=2 if fails else 0, total_rows=1458,
-            sample=({"airport": "ZFV", "day": "2013-03-03", "usd_per_gallon": 3.02},) * 2 if fails else (), meta={"owner": PLATFORM},
-        )  # fmt: skip
+            "gx",
+            "raw_fuel_prices",
+            None,
+            "expect_column_values_to_be_unique",
+            "airport, day",
+            "2 of 1,458 rows share an airport and a day (ZFV, 3 Mar)" if fails else "",
+            Severity.WARNING,
+            failed_rows=2 if fails else 0,
+            total_rows=1458,
+            sample=({"airport": "ZFV", "day": "2013-03-03", "usd_per_gallon": 3.02},) * 2 if fails else (),
+            meta={"owner": PLATFORM},
+        )
         record_results(
             ledger, run(f"turn-{turn}", task_id="check_raw_fuel_prices"), [result], now=now - timedelta(hours=10 - turn)
         )
@@ -247,11 +365,23 @@ def _record_flapping(ledger: Ledger, now: datetime) -> None:
 def _record_nasty(ledger: Ledger, now: datetime) -> None:
     task = TaskTry("flights_dataops", f"manual__{NASTY}", "check_raw_weather", -1, 1)
     result = check(
-        "gx", NASTY_DATASET, "<i>2013", "expect_<script>alert(1)</script>", NASTY,
-        f"{NASTY} has مرحبا \N{ZERO WIDTH JOINER}\N{BOMB} " + "very long " * 190, observed=math.nan, expected={"<u>min": math.inf, "x": NASTY},
-        failed_rows=3, total_rows=3, meta={"owner": f"<s>{NASTY}</s>", "runbook": "javascript:alert(document.domain)"},
-        sample=({NASTY: NASTY, "a": None}, {NASTY: math.nan, "b\"'": "y" * 2000}, {NASTY: "\N{RIGHT-TO-LEFT OVERRIDE}gpj.exe"}),
-    )  # fmt: skip
+        "gx",
+        NASTY_DATASET,
+        "<i>2013",
+        "expect_<script>alert(1)</script>",
+        NASTY,
+        f"{NASTY} has مرحبا \N{ZERO WIDTH JOINER}\N{BOMB} " + "very long " * 190,
+        observed=math.nan,
+        expected={"<u>min": math.inf, "x": NASTY},
+        failed_rows=3,
+        total_rows=3,
+        meta={"owner": f"<s>{NASTY}</s>", "runbook": "javascript:alert(document.domain)"},
+        sample=(
+            {NASTY: NASTY, "a": None},
+            {NASTY: math.nan, "b\"'": "y" * 2000},
+            {NASTY: "\N{RIGHT-TO-LEFT OVERRIDE}gpj.exe"},
+        ),
+    )
     record_results(ledger, task, [result], now=now - timedelta(hours=1))
     held = [{"row_id": NASTY, "row": {NASTY: NASTY}}]
     record_quarantine(
@@ -276,7 +406,7 @@ def _record_others(ledger: Ledger, now: datetime) -> None:
             failed_rows=number + 1,
             total_rows=8400,
             meta={"owner": "finance-data@example.com"},
-        )  # fmt: skip
+        )
         for number in range(60)
     ]
     record_results(ledger, run("2013-03", task_id="dbt.finance"), results, now=now - timedelta(days=9))

@@ -164,8 +164,13 @@ def test_what_changes_meanwhile_appears_and_the_selection_stays(visit: Visitor) 
 def test_on_a_phone_nothing_scrolls_sideways(visit: Visitor, shoot: Shoot) -> None:
     page = visit(size=PHONE, dark=True).go("/headrace/incidents")
     shoot(page, "inbox-phone")
-    for path in ("/headrace/incidents", "/headrace/quarantine", "/headrace/dags/flights_dataops", "/headrace/quarantine/1",
-                 "/headrace/runs?dag_id=flights_dataops&run_id=manual__2013-02"):  # fmt: skip
+    for path in (
+        "/headrace/incidents",
+        "/headrace/quarantine",
+        "/headrace/dags/flights_dataops",
+        "/headrace/quarantine/1",
+        "/headrace/runs?dag_id=flights_dataops&run_id=manual__2013-02",
+    ):
         page.goto(page.url.split("/headrace")[0] + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0], path
 

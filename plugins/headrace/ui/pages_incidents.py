@@ -1,7 +1,7 @@
-"""The list of incidents and the page of one; api-server."""
+"""The list of incidents; api-server."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -10,19 +10,13 @@ from fastapi.responses import HTMLResponse
 
 from headrace.exceptions import InvalidCursorError
 from headrace.ledger import queries
-from headrace.ledger.views import GraphNode, IncidentDetail, IncidentFilter, Overview, QuarantineRow, ResultRow
-from headrace.ui.api_read import RowId, require_readable
-from headrace.ui.charts import draw_series
-from headrace.ui.charts_distributions import draw_statistics
-from headrace.ui.charts_graph import draw_graph
+from headrace.ledger.views import IncidentFilter, Overview
 from headrace.ui.datamodels import Key, Plain
 from headrace.ui.dependencies import LedgerDep
-from headrace.ui.formatting import STATES, TOOLS, list_columns, show_ago, show_count, show_expected, show_time
-from headrace.ui.formatting_events import describe_timeline
+from headrace.ui.formatting import STATES, TOOLS, show_ago, show_count, show_time
 from headrace.ui.pages_links import Links
 from headrace.ui.pages_render import render
 from headrace.ui.security import Reading
-from headrace.ui.visible import keep_detail, keep_incidents
 
 router = APIRouter(include_in_schema=False)
 
@@ -32,7 +26,6 @@ _ACTIVE = ("open", "acknowledged")
 _TABS = {"active": ("Active", _ACTIVE), **{name: (text, (name,)) for name, text in STATES.items()}, "all": ("All", ())}
 _SORTS = {"severity": "Worst first", "newest": "Newest first", "oldest": "Oldest first"}
 _SEVERITIES = {"critical": "Critical", "warning": "Warning", "info": "Info"}
-_SHOWN_QUARANTINES = 5
 _NOTIFIER_LATE = timedelta(minutes=10)
 
 Text = Annotated[str, Query(max_length=500), Plain]
@@ -120,55 +113,6 @@ def list_incidents(
     )
 
 
-@router.get("/incidents/{incident_id}")
-def show_incident(request: Request, incident_id: RowId, access: Reading, ledger: LedgerDep) -> HTMLResponse:
-    """Show one incident."""
-    require_readable(incident_id, access, ledger)
-    detail = keep_detail(queries.load_incident(ledger, incident_id), access)
-    links = Links(request)
-    may_act = all(access.may_act(dag_id) for dag_id in queries.incident_dag_ids(ledger, incident_id))
-    unsettled = [each for each in detail.partitions if each.state in ("failing", "quarantined")]
-    held = [each for each in detail.partitions if each.state == "quarantined"]
-    statistics, more = draw_statistics(detail.statistics, detail.row.column)
-    failing = [each.partition_key for each in unsettled] or [each.partition_key for each in detail.partitions]
-    return render(
-        request,
-        "incident.html",
-        access,
-        detail=detail,
-        may_act=may_act,
-        columns=list_columns(detail.result.sample),
-        hits=(detail.result.column or "").split(", "),
-        expected=show_expected(detail.result.expected),
-        series=draw_series(detail.series, current=detail.result.partition_key),
-        counts_rows=_counts_rows(detail.result),
-        has_bounds=any(point.low is not None or point.high is not None for point in detail.series),
-        statistics=statistics,
-        statistics_more=more,
-        statistics_baseline=(detail.statistics.get("baseline") or {}).get("partition_key"),
-        graph=draw_graph(detail.graph, detail.row.dataset, lambda node: _link_node(node, incident_id, links)),
-        shown_partition=max(failing, default=None),
-        quarantine=_load_rows(ledger, detail.quarantine),
-        timeline=describe_timeline(detail.events),
-        docs=links.docs(detail.docs),
-        data_docs=links.data_docs(detail.row.tool),
-        unsettled=unsettled,
-        held=held,
-        decisions=_list_decisions(detail, [each.partition_key for each in unsettled], [e.partition_key for e in held]),
-        rerun_says=None,
-        people=[name for name in (detail.row.assignee, detail.row.owner) if name],
-    )
-
-
-@router.get("/incidents/{incident_id}/consequences")
-def show_consequences(request: Request, incident_id: RowId, access: Reading, ledger: LedgerDep) -> HTMLResponse:
-    """Return the rows that the list shows under an incident; not a page of its own."""
-    require_readable(incident_id, access, ledger)
-    rows = keep_incidents(queries.load_incident(ledger, incident_id).consequences, access)
-    unresolved = [row for row in rows if row.state != "resolved"]
-    return render(request, "consequences.html", access, rows=unresolved, may_act=False)
-
-
 def _build_filter(asked: Asked, actor: str, dag_ids: Sequence[str] | None) -> IncidentFilter:
     def one(value: str) -> tuple[str, ...]:
         return (value,) if value else ()
@@ -247,44 +191,11 @@ def _explain_empty(asked: Asked, overview: Overview, now: datetime, links: Links
     if asked.narrows:
         title = "No incident matches"
         text = "There may be others in another state, or without these filters."
-        return {"title": title, "text": text, "clear": links.incidents(state=asked.as_query()["state"])}
+        return {"title": title, "text": text, "reset": links.incidents(state=asked.as_query()["state"])}
     if overview.last_recorded is None:
         text = "No check has been recorded yet: they appear with the first run of a gate, a dbt test or a TFX node."
-        return {"title": "Nothing has been checked", "text": text, "clear": None}
+        return {"title": "Nothing has been checked", "text": text, "reset": None}
     names = {"active": "open", "all": ""}
     title = f"No {names.get(asked.state, asked.state)} incidents".replace("  ", " ")
     text = f"Last check recorded {show_ago(overview.last_recorded, now)}."
-    return {"title": title, "text": text, "clear": None}
-
-
-def _list_decisions(detail: IncidentDetail, unsettled: Sequence[str], held: Sequence[str]) -> list[Any]:
-    """Return the dialogs of a decision on partitions: name, heading, explanation, ``(partition, where it re-runs)``."""
-    newest: dict[str, str] = {}
-    for result in detail.results:
-        newest.setdefault(result.partition_key, f"{result.task.task_id} in {result.task.run_id}")
-    waive = (
-        "The failure no longer counts on these partitions: what it blocked may go on. It holds until other data is "
-        "landed, and everybody sees who waived it and why."
-    )
-    release = "Rows that were set aside go back to where they were taken from, and count as accepted."
-    return [
-        ("waive", "Waive", waive, [(key, newest.get(key, "")) for key in unsettled]),
-        ("release", "Release", release, [(key, newest.get(key, "")) for key in held]),
-    ]
-
-
-def _load_rows(ledger: Any, quarantines: Sequence[QuarantineRow]) -> list[QuarantineRow]:
-    shown = sorted(quarantines, key=lambda each: (each.state not in ("held", "releasing"), -each.id))
-    shown = shown[:_SHOWN_QUARANTINES]
-    return [replace(each, sample=queries.load_quarantine(ledger, each.id).sample) for each in shown]
-
-
-def _counts_rows(result: ResultRow) -> bool:
-    return result.failed_rows is not None and result.observed in (None, result.failed_rows)
-
-
-def _link_node(node: GraphNode, incident_id: int, links: Links) -> str | None:
-    other = [each for each in node.incident_ids if each != incident_id]
-    if len(other) == 1 and incident_id not in node.incident_ids:
-        return links.incident(other[0])
-    return links.incidents(dataset=node.name, state="all")
+    return {"title": title, "text": text, "reset": None}

@@ -45,7 +45,8 @@ def test_the_wind_of_1048_mph_is_drawn_on_a_logarithmic_scale_above_its_bounds()
 
 @pytest.mark.parametrize(
     ("numbers", "wanted"),
-    [([30, 31, 1048.0], True), ([30, 31, 200], False), ([-5, 3, 1000], False), ([0, 0, 0], False), ([0, 0, 1], False), ([], False)],
+    [([30, 31, 1048.0], True), ([30, 31, 200], False), ([-5, 3, 1000], False), ([0, 0, 0], False), ([0, 0, 1], False),
+     ([], False)],
 )  # fmt: skip
 def test_a_logarithmic_scale_is_for_one_value_far_above_the_others(numbers: list[float], wanted: bool) -> None:
     assert wants_log(numbers) is wanted
