@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from headrace.ledger.outbox_list import count_notifications, list_notifications, retry_notifications
+from headrace.ledger.queries import load_overview
 from headrace.notifications.backoff import MOST_ATTEMPTS
 
 from .conftest import Clock, Desk, Hooks, Mails, hook_route, mail_route
@@ -172,6 +173,8 @@ def test_what_fails_for_three_days_is_given_up_and_can_be_tried_again(desk: Desk
     (row,) = list_notifications(desk.ledger, clock.now, states=["dead"])
     assert "503" in str(row.last_error)
     assert count_notifications(desk.ledger) == {"dead": 1}
+    health = load_overview(desk.ledger, now=clock.now)
+    assert (health.outbox_waiting, health.outbox_dead) == (0, 1)
     hooks.status = 200
     assert retry_notifications(desk.ledger, clock.now) == [row.id]
     desk.drain(loop)
