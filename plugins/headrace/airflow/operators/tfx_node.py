@@ -252,10 +252,11 @@ class TfxNodeOperator(HeadraceOperator):
         if outcome.checks:
             self.log.info("%d of %d checks passed", len(outcome.checks) - len(failing), len(outcome.checks))
         failed = [check.message for check in failing]
+        waiver = UNBLESSED if any(check.excused for check in failing) else ""
         if outcome.blessed is False:
             raise ModelNotBlessedError(
                 f"NOT BLESSED: {self.node} refused the model of partition {self.partition_key}; it was not pushed. "
-                f"{'; '.join(failed) or 'No check said why.'}{UNBLESSED if any(check.excused for check in failing) else ''}"
+                f"{'; '.join(failed) or 'No check said why.'}{waiver}"
             )
         if outcome.checks:
             require_usable(decide_verdict(outcome.checks), f"{self.node} on partition {self.partition_key}")
