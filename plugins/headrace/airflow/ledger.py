@@ -13,7 +13,6 @@ from headrace.contracts.check_result import CheckResult
 from headrace.contracts.files import ContractError
 from headrace.contracts.lineage import Lineage
 from headrace.exceptions import CheckFailedError, ConfigurationError, HeadraceError
-from headrace.ledger.views import TaskTry
 from headrace.ledger_connection import ConnectionParts, build_postgres_url, build_sqlite_url
 from headrace.settings import Settings, load_settings
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
     from headrace.ledger.database import Ledger
-    from headrace.ledger.views import VerdictRow
+    from headrace.ledger.views import TaskTry, VerdictRow
 
 
 def open_task_ledger() -> "Ledger":
@@ -179,8 +178,10 @@ def list_datasets(settings: Settings, relation: str) -> list[str]:
     return sorted(names)
 
 
-def task_try(context: Context) -> TaskTry:
+def task_try(context: Context) -> "TaskTry":
     """Return the try of the task that runs in this context: by what its results are recorded."""
+    from headrace.ledger.views import TaskTry  # not for every process that loads the plugin
+
     task_instance = context["ti"]
     return TaskTry(
         dag_id=task_instance.dag_id,
