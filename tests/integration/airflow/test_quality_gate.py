@@ -388,7 +388,7 @@ def then_die(function):
     return call
 point, folder = sys.argv[1:]
 if point == "in the warehouse transaction":
-    rows._list_held = lambda connection, plan, seen=[]: die() if seen else seen.append(1) or []
+    rows.moves.set_aside = then_die(rows.moves.set_aside)
 elif point == "after the warehouse commit":
     rows.place_rows = then_die(rows.place_rows)
 elif point == "in the ledger transaction":
