@@ -63,7 +63,7 @@ def check(
     return CheckResult(tool, dataset, month, name, column, severity, status, f"{subject}: {said}", **more)
 
 
-def seed_ledger(path: Path, now: datetime | None = None) -> None:
+def seed_ledger(path: Path, now: datetime | None = None, *, hostile: bool = True) -> None:
     """Fill a new ledger at ``path``; ``now`` is the end of the story."""
     now = now or datetime.now(UTC)
     with open_ledger(path) as ledger:
@@ -73,7 +73,8 @@ def seed_ledger(path: Path, now: datetime | None = None) -> None:
         _record_flights(ledger, now)
         _record_training(ledger, now)
         _record_flapping(ledger, now)
-        _record_nasty(ledger, now)
+        if hostile:
+            _record_nasty(ledger, now)
 
 
 def _tell_lineage(ledger: Ledger) -> None:

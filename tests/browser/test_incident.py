@@ -117,7 +117,7 @@ def test_releasing_a_row_asks_why_and_is_recorded(visit: Visitor) -> None:
     page.get_by_role("checkbox", name="Release row 1").check()
     page.get_by_role("button", name="Release selected").click()
     dialog = page.locator("dialog#release-rows")
-    expect(dialog).to_contain_text("1 row go back")
+    expect(dialog).to_contain_text("1 row goes back")
     dialog.get_by_label("Reason").fill("the sensor was right after all")
     dialog.get_by_label("Run again what it takes").uncheck()
     dialog.get_by_role("button", name="Release").click()

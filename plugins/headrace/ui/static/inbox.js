@@ -189,7 +189,8 @@ function releaseRows(button) {
   const block = button.closest("[data-quarantine]");
   const rows = all("input[name=row_ids]:checked", block).map((each) => each.value);
   const some = button.dataset.release === "picked";
-  one("#release-what").textContent = some ? `${rows.length} row${rows.length === 1 ? "" : "s"}` : `All ${block.dataset.rows} row(s)`;
+  const count = some ? rows.length : Number(block.dataset.rows);
+  one("#release-what").textContent = `${count.toLocaleString("en")} row${count === 1 ? " goes" : "s go"}`;
   open("release-rows", { quarantine: block.dataset.quarantine, rows: some ? rows : null, ids: [] });
 }
 
