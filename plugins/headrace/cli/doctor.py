@@ -148,7 +148,7 @@ def _examine_notifications(settings: Settings) -> Iterator[Finding]:
         return
     routes = load_routes(file)
     found = "; ".join(routes.problems) or f"{file}: {', '.join(routes.routes) or 'no routes'}"
-    yield Finding("notifications", not routes.problems, found, f"mend {file}; see docs/on-call.md")
+    yield Finding("notifications", not routes.problems, found, f"mend {file}; see docs/notifications.md")
 
 
 def _examine_machine(settings: Settings) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from headrace.cli.options import show_time
-from headrace.ledger.views import IncidentDetail, IncidentPage, IncidentRow, QuarantineRow
+from headrace.ledger.views import IncidentDetail, IncidentPage, IncidentRow, QuarantineRow, TaskTry
 
 _COLOURS = {"critical": "bold red", "warning": "yellow", "info": "blue"}
 _SHOWN_ROWS, _SHOWN_COLUMNS = 10, 12
@@ -39,7 +39,7 @@ def print_incidents(console: Console, page: IncidentPage) -> None:
 
 def print_incident(console: Console, detail: IncidentDetail) -> None:
     """Print everything about one incident that a terminal can show."""
-    row = detail.row
+    row, result = detail.row, detail.result
     console.rule(f"[{_COLOURS.get(row.severity, '')}]{escape(row.severity)}[/]  incident {row.id}")
     facts = {
         "": row.title,
@@ -51,18 +51,18 @@ def print_incident(console: Console, detail: IncidentDetail) -> None:
         "runbook": detail.runbook,
         "since": f"{show_time(row.opened_at)}, last seen {show_time(row.last_seen)}, {row.occurrences:,} times",
         "follows from": f"incident {detail.cause.id}: {detail.cause.title}" if detail.cause else None,
-        "expected": detail.result.expected,
-        "observed": detail.result.observed,
+        "expected": result.expected if result else None,
+        "observed": result.observed if result else None,
         "downstream": ", ".join(detail.blast.datasets),
         "runs stopped": ", ".join(f"{dag} {run}" for dag, run in detail.blast.dag_runs),
         "models": ", ".join(str(model.get("pushed_to") or model.get("pipeline")) for model in detail.blast.models),
-        "found by": f"{detail.result.task.dag_id} {detail.result.task.run_id} {detail.result.task.task_id} "
-        f"(try {detail.result.task.try_number})",
+        "found by": _describe_task(result.task) if result else "a result that was taken back",
     }
     for name, value in facts.items():
         if value not in (None, "", ()):
             console.print(f"[bold]{name:>13}[/]  {escape(str(value))}", highlight=False, soft_wrap=True)
-    print_rows(console, detail.result.sample, f"failing rows (of {detail.result.failed_rows or 0:,})")
+    if result:
+        print_rows(console, result.sample, f"failing rows (of {result.failed_rows or 0:,})")
     partitions = Table("partition", "state", "failures", "first", "last")
     for each in detail.partitions:
         times = show_time(each.first_seen), show_time(each.last_seen)
@@ -110,6 +110,10 @@ def _describe_state(row: IncidentRow) -> str:
     if row.state == "resolved":
         return f"resolved ({row.resolution})"
     return f"{row.state}, flapping" if row.flapping else row.state
+
+
+def _describe_task(task: TaskTry) -> str:
+    return f"{task.dag_id} {task.run_id} {task.task_id} (try {task.try_number})"
 
 
 def _describe_reach(row: IncidentRow) -> str:
