@@ -121,7 +121,7 @@ def _take_failures(case: Case, some: Sequence[Written], reopenings: int, now: da
         case.last_seen = max(case.last_seen, now)
     if step.change is None:
         return entries
-    detail: dict[str, Any] = {"severity": case.severity.value, "partitions": _list_failing(some)}
+    detail: dict[str, Any] = {"severity": case.severity.value, "partition_keys": _list_failing(some)}
     if step.change is Change.REOPENED:
         case.reopened += 1
         detail |= {"reopened": case.reopened, "flapping": case.flapping}
@@ -144,8 +144,8 @@ def _take_passes(case: Case, some: Sequence[Written], now: datetime) -> list[Ent
     case.take(step, now)
     if step.change is not Change.RESOLVED:
         return entries
-    detail = {"resolution": case.resolution, "partitions": [written.partition_key for written in about]}
-    return [Entry(case, "resolved", detail, _only(detail["partitions"]), change=step.change, tell=step.tell)]
+    detail = {"resolution": case.resolution, "partition_keys": [written.partition_key for written in about]}
+    return [Entry(case, "resolved", detail, _only(detail["partition_keys"]), change=step.change, tell=step.tell)]
 
 
 def _take_lines(case: Case, some: Sequence[Written], now: datetime) -> tuple[bool, list[Entry]]:

@@ -169,7 +169,9 @@ def _group(case: Case, candidates: Sequence[Candidate], graph: LineageGraph, *, 
     step = decide_grouping(replace(case.standing, consequence=before is not None), cause is not None)
     case.told = case.told or step.tell
     kind = "grouped" if cause is not None else "promoted"
-    return [Entry(case, kind, {"before": before, "after": cause}, change=step.change, tell=step.tell)]
+    return [
+        Entry(case, kind, {"before": before, "after": cause, "caused_by": cause}, change=step.change, tell=step.tell)
+    ]
 
 
 def _escalate_causes(
