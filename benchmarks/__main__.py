@@ -2,9 +2,15 @@
 
 import argparse
 
-from benchmarks import dag_parse, demo, ledger, tfx_chain
+from benchmarks import dag_parse, demo, gx_pushdown, ledger, tfx_chain
 
-BENCHMARKS = {"parse": dag_parse.run, "tfx": tfx_chain.run, "demo": demo.run, "ledger": ledger.run}
+BENCHMARKS = {
+    "parse": dag_parse.run,
+    "tfx": tfx_chain.run,
+    "demo": demo.run,
+    "ledger": ledger.run,
+    "gx": gx_pushdown.run,
+}
 
 
 def main() -> None:
