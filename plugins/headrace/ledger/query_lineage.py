@@ -68,14 +68,16 @@ def build_reach(edges: Edges) -> Reach:
 
 def _leaves_first(edges: Edges) -> list[str]:
     """Return the upstream datasets so that, circles aside, each comes after what is made from it."""
-    done: dict[str, None] = {}
+    found: list[str] = []
+    entered: set[str] = set()
     for root in edges:
         stack = [(root, False)]
         while stack:
             name, left = stack.pop()
             if left:
-                done.setdefault(name)
-            elif name not in done and name in edges:
+                found.append(name)
+            elif name not in entered and name in edges:
+                entered.add(name)
                 stack.append((name, True))
-                stack += [(downstream, False) for downstream in edges[name] if downstream not in done]
-    return list(done)
+                stack += [(downstream, False) for downstream in edges[name]]
+    return found
