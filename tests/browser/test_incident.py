@@ -76,6 +76,7 @@ def test_snoozing_ending_it_resolving_and_opening_again(visit: Visitor) -> None:
     page.locator("dialog#snooze").get_by_role("button", name="Snooze").click()
     expect(page.locator(".facts .pill")).to_have_text("Snoozed")
     page.get_by_role("button", name="End snooze").click()
+    expect(page.locator(".toast")).to_contain_text("Snooze ended")  # the page is loaded again, with its keys
     expect(page.locator(".facts .pill")).to_have_text("Open")
     page.keyboard.press("r")
     dialog = page.locator("dialog#resolve")

@@ -42,7 +42,7 @@ def render(request: Request, template: str, access: Access | None, *, code: int 
         "health": [],
         "people": [],
     }
-    return HTMLResponse(_load_templates().get_template(template).render({**shared, **values}), code)
+    return HTMLResponse(_load_templates().get_template(template).render({**shared, **values, "code": code}), code)
 
 
 def render_error(request: Request, code: int, detail: str) -> HTMLResponse:
