@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +13,11 @@ from urllib.parse import quote
 
 import pytest
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
 REQUIRED = "HEADRACE_REQUIRE_POSTGRES"
 _SERVER_USER = "postgres"
-_FAST = "-c fsync=off -c full_page_writes=off -c max_connections=50 -c shared_buffers=64MB"
+_FAST = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=64MB"]
 
 
 def find_binaries() -> Path | None:
@@ -68,22 +71,46 @@ def run_postgres(*, durable: bool = False) -> Iterator[PostgresServer]:
     as_user: list[str] = []
     if os.getuid() == 0:
         shutil.chown(folder, _SERVER_USER)
-        as_user = ["setpriv", f"--reuid={_SERVER_USER}", f"--regid={_SERVER_USER}", "--init-groups", "--"]
+        as_user = [f"--reuid={_SERVER_USER}", f"--regid={_SERVER_USER}", "--init-groups"]
     data, log = folder / "data", folder / "log"
-    options = f"-c listen_addresses='' -c unix_socket_directories={folder} {'' if durable else _FAST}"
-
-    def run(*command: str) -> None:
-        done = subprocess.run(
-            [*as_user, *command], cwd=folder, capture_output=True, text=True, env={"PATH": os.environ["PATH"]}
-        )
-        assert done.returncode == 0, f"{command[0]}: {done.stderr or done.stdout}"
-
+    environment = {"PATH": os.environ["PATH"]}
+    made = subprocess.run(
+        [*_set_privileges(as_user), str(binaries / "initdb"), "-D", str(data), "-A", "trust", "-U", "headrace", "-E",
+         "UTF8", "--no-sync"], cwd=folder, capture_output=True, text=True, env=environment,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr or made.stdout
+    options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}", *([] if durable else _FAST)]
     try:
-        run(str(binaries / "initdb"), "-D", str(data), "-A", "trust", "-U", "headrace", "-E", "UTF8", "--no-sync")
-        run(str(binaries / "pg_ctl"), "-D", str(data), "-l", str(log), "-o", options, "-w", "start")
+        with log.open("w") as output:
+            # It ends with this process, also when that is killed.
+            command = [*_set_privileges([*as_user, "--pdeathsig=INT"]), str(binaries / "postgres")]
+            postgres = subprocess.Popen(
+                [*command, "-D", str(data), *options],
+                cwd=folder, stdout=output, stderr=output, env=environment,
+            )  # fmt: skip
+        server = PostgresServer(folder, "headrace")
         try:
-            yield PostgresServer(folder, "headrace")
+            _wait(server, postgres, log)
+            yield server
         finally:
-            run(str(binaries / "pg_ctl"), "-D", str(data), "-m", "immediate", "-w", "stop")
+            postgres.send_signal(signal.SIGQUIT)  # Postgres' word for stopping at once
+            postgres.wait()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _set_privileges(options: list[str]) -> list[str]:
+    return ["setpriv", *options, "--"] if options and shutil.which("setpriv") else []
+
+
+def _wait(server: PostgresServer, process: "subprocess.Popen[bytes]", log: Path, seconds: float = 120) -> None:
+    engine, end = create_engine(server.url()), time.monotonic() + seconds
+    while True:
+        try:
+            engine.connect().close()
+        except OperationalError:
+            assert process.poll() is None and time.monotonic() < end, f"Postgres did not start: {log.read_text()}"  # noqa: PT018
+            time.sleep(0.1)
+        else:
+            engine.dispose()
+            return
