@@ -9,8 +9,9 @@ from sqlalchemy import Connection, func, select
 from headrace.contracts.check_result import Severity
 from headrace.ledger.grouping import group_incidents
 from headrace.ledger.incidents import HEADRACE, Case, Entry, Line, load_cases, write_cases, write_timeline
+from headrace.ledger.quarantine import RELEASED, RELEASING
 from headrace.ledger.results import Written
-from headrace.ledger.schema import check, dataset, incident_event
+from headrace.ledger.schema import check, dataset, incident_event, quarantine
 from headrace.ledger.search_text import build_search_text
 from headrace.ledger.statements import chunk
 from headrace.quality.incidents import (
@@ -18,6 +19,7 @@ from headrace.quality.incidents import (
     Change,
     IncidentState,
     PartitionState,
+    Resolution,
     decide_failure,
     decide_partition,
     decide_pass,
@@ -58,7 +60,7 @@ def update_incidents(connection: Connection, dag_id: str, results: Sequence[Writ
             entries += _take_failures(case, some, reopenings.get(case.id, 0), now)
             _describe(case, some[0], dag_id, facts[check_id])
         elif check_id in known:
-            entries += _take_passes(known[check_id], some, now)
+            entries += _take_passes(connection, known[check_id], some, now)
     cases = list(known.values())
     entries += write_and_group(connection, cases, failing, entries, now)
     write_timeline(connection, entries, now)
@@ -134,18 +136,35 @@ def _take_failures(case: Case, some: Sequence[Written], reopenings: int, now: da
                             _only(_list_failing(some)), change=step.change, tell=step.tell)]  # fmt: skip
 
 
-def _take_passes(case: Case, some: Sequence[Written], now: datetime) -> list[Entry]:
+def _take_passes(connection: Connection, case: Case, some: Sequence[Written], now: datetime) -> list[Entry]:
     """Take the results of one check into its incident, where none fails."""
     _, entries = _take_lines(case, some, now)
     about = [written for written in some if written.newest and written.partition_key in case.lines]
     endings = {case.lines[written.partition_key].state for written in about}
     new = any(not written.passed_before for written in some if written.newest)
     step = decide_pass(case.standing, len(case.unsettled), endings, new=new)
-    case.take(step, now)
+    keys = [written.partition_key for written in about]
+    by, why = HEADRACE, None
+    if step.resolution is Resolution.RELEASED:
+        by, why = _load_releaser(connection, case.check_id, keys)
+    case.take(step, now, actor=by, reason=why)
     if step.change is not Change.RESOLVED:
         return entries
-    detail = {"resolution": case.resolution, "partition_keys": [written.partition_key for written in about]}
+    detail = {"resolution": case.resolution, "partition_keys": keys}
+    if why is not None:
+        detail |= {"by": by, "reason": why}
     return [Entry(case, "resolved", detail, _only(detail["partition_keys"]), change=step.change, tell=step.tell)]
+
+
+def _load_releaser(connection: Connection, check_id: int, keys: Sequence[str]) -> tuple[str, str | None]:
+    """Return who let go what a check had set aside, and why; of several the last."""
+    c = quarantine.c
+    query = select(c.actor, c.actor_reason).where(c.check_id == check_id, c.partition_key.in_(keys))
+    query = query.where(c.actor.is_not(None), c.state.in_((RELEASING, RELEASED))).order_by(
+        c.changed_at.desc(), c.id.desc()
+    )
+    row = connection.execute(query.limit(1)).first()
+    return (HEADRACE, None) if row is None else (str(row.actor), row.actor_reason)
 
 
 def _take_lines(case: Case, some: Sequence[Written], now: datetime) -> tuple[bool, list[Entry]]:

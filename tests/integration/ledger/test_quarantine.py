@@ -68,7 +68,9 @@ def test_released_whole(held: Book) -> None:
     assert (released.row_ids, released.actor) == (None, "anna")
     assert held.happened() == ["opened", "release_requested", "rows_released"]
     held.record(result(failed_rows=300, total_rows=2010, excused="released by anna: a storm, really"), task=AGAIN)
-    assert (held.incident().state, held.incident().resolution) == ("resolved", "released")
+    incident = held.incident()
+    assert (incident.state, incident.resolution) == ("resolved", "released")
+    assert (incident.resolved_by, incident.resolve_reason) == ("anna", "a storm, really")
     assert held.states() == {"2013-02": "released"}
 
 
