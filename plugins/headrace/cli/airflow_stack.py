@@ -30,6 +30,7 @@ COMPONENTS = {
 NOTIFIER = "notifier"
 NOTIFIER_MODULE = "headrace.airflow.notifier"
 NOTIFIER_PAUSE_SECONDS = 10
+NOTIFIER_LONGEST_PAUSE_SECONDS = 300
 HOST = "127.0.0.1"
 USUAL_PORT = 8080
 STACK_MARK = "HEADRACE_STACK"
@@ -60,6 +61,8 @@ class AirflowStack:
     _children: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
     _lock: IO[str] | None = None
     _notifier_started: float = 0.0
+    _notifier_ends: int = 0
+    _say: Callable[[str], None] = print
 
     @property
     def home(self) -> Path:
@@ -116,6 +119,7 @@ class AirflowStack:
         Raises:
             ConfigurationError: The database could not be migrated.
         """
+        self._say = say
         make_private_folder(self.settings.state_dir)
         self._take_lock()
         self._end_leftovers(say)
@@ -147,12 +151,9 @@ class AirflowStack:
     def check(self) -> None:
         """Raise where a component of Airflow has ended by itself; a notifier that has is started again."""
         for name, child in list(self._children.items()):
-            if child.poll() is None:
-                continue
             if name == NOTIFIER:
-                if time.monotonic() - self._notifier_started > NOTIFIER_PAUSE_SECONDS:
-                    self._start_notifier()
-            else:
+                self._watch_notifier(child)
+            elif child.poll() is not None:
                 tail = self._log(name).read_text(errors="replace")[-1500:]
                 raise AirflowStoppedError(
                     f"airflow {name} ended with code {child.returncode}: {self._log(name)} ends with:\n{tail}"
@@ -192,6 +193,20 @@ class AirflowStack:
         except BlockingIOError:
             self._lock.close()
             raise ConfigurationError("Another Headrace command is starting Airflow for this project.") from None
+
+    def _watch_notifier(self, child: "subprocess.Popen[bytes]") -> None:
+        """Say that the notifier has ended and start another; one that ends again and again, less and less often."""
+        age = time.monotonic() - self._notifier_started
+        if child.poll() is None:
+            if age > NOTIFIER_LONGEST_PAUSE_SECONDS:
+                self._notifier_ends = 0
+        elif age > min(NOTIFIER_PAUSE_SECONDS * 2**self._notifier_ends, NOTIFIER_LONGEST_PAUSE_SECONDS):
+            self._notifier_ends += 1
+            self._say(
+                f"the notifier ended with code {child.returncode} and is started again; what it had to tell is kept, "
+                f"and {self._log(NOTIFIER)} says why"
+            )
+            self._start_notifier()
 
     def _start_notifier(self) -> None:
         self._notifier_started = time.monotonic()

@@ -51,14 +51,28 @@ def test_a_notifier_that_ends_does_not_end_airflow_and_is_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(airflow_stack, "NOTIFIER_MODULE", "this")  # ends by itself
-    stack = AirflowStack(load_settings(tmp_path))
+    said: list[str] = []
+    stack = AirflowStack(load_settings(tmp_path), _say=said.append)
     stack._start_notifier()
     first = stack._children[airflow_stack.NOTIFIER]
     first.wait(30)
     stack.check()
-    assert stack._children[airflow_stack.NOTIFIER] is first  # not at once, and not for ever in a hurry
+    assert stack._children[airflow_stack.NOTIFIER] is first  # not at once
+    assert said == []
     monkeypatch.setattr(airflow_stack, "NOTIFIER_PAUSE_SECONDS", 0)
     stack.check()
     second = stack._children[airflow_stack.NOTIFIER]
     assert second.pid != first.pid
+    (told,) = said
+    assert told.startswith("the notifier ended with code 0 and is started again")
     second.wait(30)
+
+    monkeypatch.setattr(airflow_stack, "NOTIFIER_PAUSE_SECONDS", 10)
+    stack._notifier_started -= 15
+    stack.check()
+    assert stack._children[airflow_stack.NOTIFIER] is second  # nor for ever in a hurry
+    stack._notifier_started -= 10
+    stack.check()
+    third = stack._children[airflow_stack.NOTIFIER]
+    assert third.pid != second.pid
+    third.wait(30)
