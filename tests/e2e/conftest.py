@@ -1,6 +1,7 @@
 """A copy of the project with state of its own, and a real Airflow on it."""
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,6 +47,13 @@ def run_headrace(project: Path, *arguments: str, timeout: float = 900) -> "subpr
         timeout=timeout,
         check=False,
     )
+
+
+def ask_headrace(project: Path, *arguments: str) -> Any:
+    """Return what a command says in JSON."""
+    done = run_headrace(project, *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def wait_for_line(output: Path, pattern: str, process: "subprocess.Popen[bytes]", seconds: float) -> str:
@@ -96,10 +105,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("e2e") / "project"
     for part in PARTS:
         shutil.copytree(ROOT / part, folder / part, ignore=GENERATED)
+    return add_penguins(folder)
+
+
+def add_penguins(folder: Path) -> Path:
+    """Put somebody else's project into a project's Airflow."""
     penguins = folder / "penguins"
     shutil.copytree(ROOT / "tests" / "foreign" / "penguins", penguins, ignore=GENERATED)
     # One DAG file of theirs in the common folder; it finds its project by its own place.
     dag_file = (penguins / "dags" / "penguins.py").read_text()
+    (folder / "dags").mkdir(exist_ok=True)
     (folder / "dags" / "penguins.py").write_text(dag_file.replace("parents[1]", 'parents[1] / "penguins"'))
     return folder
 

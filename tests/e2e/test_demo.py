@@ -6,11 +6,13 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.e2e.conftest import left_behind, run_headrace, start_headrace, wait_for_line
+from tests.e2e.conftest import ask_headrace, left_behind, run_headrace, start_headrace, wait_for_line
 
 from headrace.settings import Settings
 
 pytestmark = [pytest.mark.e2e, pytest.mark.tfx]
+
+WIND = "2013-02 raw_weather: 1 of 2,010 rows has wind_speed above 200 mph (1,048.36 at EWR, 12 Feb 08:00Z)"
 
 
 def test_ctrl_c_leaves_no_process_behind(project: Path, settings: Settings, tmp_path: Path) -> None:
@@ -43,6 +45,32 @@ def test_after_an_interrupted_demo_another_goes_the_whole_way(project: Path, set
     assert (Path(report["model"]["pushed_to"]) / "saved_model.pb").is_file()
     assert len(report["scored"]) == 5
     assert left_behind(settings) == []
+
+
+def test_the_impossible_wind_is_set_aside_and_waits_in_the_inbox(project: Path, settings: Settings) -> None:
+    import duckdb
+
+    from headrace.dbt.profiles import load_warehouse_path
+
+    (incident,) = [row for row in ask_headrace(project, "incidents", "list")["rows"] if row["column"] == "wind_speed"]
+    assert (incident["title"], incident["state"], incident["severity"]) == (WIND, "open", "warning")
+    (aside,) = ask_headrace(project, "quarantine", "list")
+    assert (aside["dataset"], aside["partition_key"], aside["rows"]) == ("raw_weather", "2013-02", 1)
+    assert aside["incident_id"] == incident["id"]
+    (row,) = ask_headrace(project, "quarantine", "show", str(aside["id"]))["sample"]
+    assert (row["row"]["origin"], row["row"]["wind_speed"]) == ("EWR", 1048.36058)
+
+    at = "partition_key = '2013-02' and origin = 'EWR' and time_hour = '2013-02-12 08:00'"
+    with duckdb.connect(str(load_warehouse_path(settings.dbt_project_dir)), read_only=True) as warehouse:
+        month = warehouse.execute(
+            f"select count(*), count(*) filter ({at}) from raw.weather where partition_key = '2013-02'"
+        ).fetchall()
+        mirror = (
+            """select count(*), max(wind_speed) from headrace_quarantine."raw.weather" where _state = 'held' and """
+        )
+        held = warehouse.execute(mirror + at).fetchall()
+    assert month == [(2009, 0)]
+    assert held == [(1, 1048.36058)]
 
 
 def test_the_impossible_wind_is_not_in_the_published_features(settings: Settings) -> None:

@@ -55,7 +55,12 @@ def build_report(
         "published": published,
         "checks": _count_checks(checks),
         "failing": [
-            {"tool": check.tool, "severity": check.severity.value, "message": check.message}
+            {
+                "tool": check.tool,
+                "severity": check.severity.value,
+                "message": check.message,
+                "quarantined_rows": check.quarantined_rows,
+            }
             for check in checks
             if not check.passed
         ],
