@@ -49,7 +49,7 @@ def list_(
     severity: Annotated[list[str] | None, typer.Option(help="critical, warning or info; repeat for more.")] = None,
     owner: Annotated[list[str] | None, typer.Option(help="As the data's files name the owner.")] = None,
     dataset: Annotated[list[str] | None, typer.Option(help="For example raw_weather.")] = None,
-    tool: Annotated[list[str] | None, typer.Option(help="dbt, gx, tfdv, tfma or tfx.")] = None,
+    tool: Annotated[list[str] | None, typer.Option(help="landing, dbt, gx, tfdv, tfma or tfx.")] = None,
     partition: Annotated[str | None, typer.Option(help="Incidents that affect it.")] = None,
     text: Annotated[str, typer.Option(help="Words in the sentence, dataset, check or column.")] = "",
     consequences: Annotated[bool, typer.Option(help="Also what follows from another incident.")] = False,

@@ -27,7 +27,7 @@ class CheckResult:
     """One check on one partition of one dataset.
 
     Attributes:
-        tool: ``dbt``, ``gx``, ``tfdv``, ``tfma`` or ``tfx``.
+        tool: ``landing``, ``dbt``, ``gx``, ``tfdv``, ``tfma`` or ``tfx``.
         dataset: Table, feature group or model that was checked.
         partition_key: For example ``2013-01``; None where the whole dataset was checked.
         check: The check's name in its own tool, for example ``expect_column_max_to_be_between``.

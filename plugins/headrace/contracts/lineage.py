@@ -15,8 +15,8 @@ class Dataset:
 
     Attributes:
         name: A dbt source is ``<source>_<table>``, a model its name, a suite's what the suite says; a TFX pipeline has
-            ``<pipeline>.examples`` and ``<pipeline>.model``.
-        kind: ``source``, ``model``, ``seed``, ``snapshot``, ``examples``, ``trained_model`` or ``other``.
+            ``<pipeline>.examples`` and ``<pipeline>.model``, the file that lands in a source ``<source>_<table>.file``.
+        kind: ``file``, ``source``, ``model``, ``seed``, ``snapshot``, ``examples``, ``trained_model`` or ``other``.
         relation: ``schema.table`` in the warehouse.
         owner: Who answers for it.
         tier: How much it matters, in the user's own words.
@@ -90,3 +90,8 @@ def name_examples(pipeline: str) -> str:
 def name_model(pipeline: str) -> str:
     """Return the dataset of a pipeline's model: what its evaluation is filed under."""
     return f"{pipeline}.model"
+
+
+def name_file(dataset: str) -> str:
+    """Return what is checked when a file lands in a raw table: the file, for the table keeps what it had."""
+    return f"{dataset}.file"

@@ -13,10 +13,10 @@ from headrace.ledger.audit import Act, act_on, require_text
 from headrace.ledger.database import Ledger
 from headrace.ledger.incidents import Entry, load_cases, write_timeline
 from headrace.ledger.quarantine import HELD, RELEASED, RELEASING
-from headrace.ledger.schema import attempt, check_result, check_state, quarantine, quarantined_row, waiver
+from headrace.ledger.schema import attempt, check, check_result, check_state, quarantine, quarantined_row, waiver
 from headrace.ledger.statements import chunk, tell_time
 from headrace.ledger.verdicts import describe_waiver, write_verdicts
-from headrace.quality.incidents import PartitionState, decide_pass
+from headrace.quality.incidents import PartitionState, decide_pass, explain_unwaivable
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ def waive(
     """
     reason = require_text(reason, "the reason")
     with act_on(ledger, incident_id, actor, now) as act:
+        _require_waivable(act)
         keys = _require_keys(act, partition_keys, PartitionState.FAILING, PartitionState.QUARANTINED)
         case, before = act.case, act.case.state
         rows = [
@@ -82,6 +83,13 @@ def waive(
                 after=case.state.value,
             )  # fmt: skip
         return _find_tasks(act.connection, case.check_id, keys)
+
+
+def _require_waivable(act: Act) -> None:
+    names = act.connection.execute(select(check.c.tool, check.c.name).where(check.c.id == act.case.check_id)).one()
+    why = explain_unwaivable(str(names.tool), str(names.name))
+    if why is not None:
+        raise InvalidActionError(f"incident {act.case.id} cannot be waived: {why}", incident_id=act.case.id)
 
 
 def release(

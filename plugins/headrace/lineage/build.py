@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from headrace.contracts.lineage import Dataset, Lineage, name_examples, name_model
+from headrace.contracts.lineage import Dataset, Lineage, name_examples, name_file, name_model
 from headrace.contracts.pipeline import CompiledPipeline
 from headrace.dbt.manifest import DbtManifest, DbtNode
 from headrace.dbt.ownership import describe_dataset
@@ -36,11 +36,24 @@ def build_lineage(
     names = {unique_id: node.name for unique_id, node in nodes.items()}
     datasets = {node.name: _describe_node(manifest, node) for node in nodes.values() if manifest}
     edges = {(names[upstream], node.name) for node in nodes.values() for upstream in node.upstream if upstream in names}
+    edges |= _add_files(nodes.values(), datasets)
     for suite in suites:
         edges |= _add_suite(suite, datasets, edges)
     for pipeline in pipelines:
         edges |= _add_pipeline(pipeline, manifest, names, datasets)
     return Lineage.of(project, datasets.values(), edges)
+
+
+def _add_files(nodes: Iterable[DbtNode], datasets: dict[str, Dataset]) -> set[tuple[str, str]]:
+    """Add the files that land in sources; return the edges that they bring."""
+    edges = set()
+    for node in nodes:
+        if node.resource_type == "source" and "landing" in node.meta:
+            table = datasets[node.name]
+            file = replace(table, name=name_file(table.name), kind="file", relation=None, description=None, docs=None)
+            datasets[file.name] = file
+            edges.add((file.name, table.name))
+    return edges
 
 
 def name_relation(relation: str) -> str:

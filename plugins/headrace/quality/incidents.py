@@ -18,6 +18,9 @@ PROMOTION_GRACE = timedelta(hours=1)
 SKIPPED = "it was skipped, because something before it failed"
 """What the sentence of a skipped dbt test says; see :mod:`headrace.dbt.run_results`."""
 
+SUITE_CHECK = "suite"
+"""Of a GX suite that could not be run at all, the check that failed."""
+
 
 class IncidentState(str, Enum):
     """What is being done about an incident."""
@@ -198,6 +201,19 @@ def decide_grouping(before: Standing, has_cause: bool) -> Step:
     if before.consequence and not has_cause and not before.told and before.state is IncidentState.OPEN:
         return Step(after, Change.OPENED, tell=True)
     return Step(after)
+
+
+def explain_unwaivable(tool: str, check: str) -> str | None:
+    """Say why a waiver of a check could let nothing go on; None where it can."""
+    if tool in ("tfma", "tfx"):
+        return "a model that was refused is not pushed on anybody's word: train again, or change its thresholds"
+    if (tool, check) == ("dbt", "build"):
+        return "dbt could not build it, so there is nothing to go on with: mend the model"
+    if (tool, check) == ("gx", SUITE_CHECK):
+        return "its suite could not be run, so nobody knows what it would have said: mend the suite or its table"
+    if tool == "landing":
+        return "the file did not land, so there is nothing to go on with: mend the file and clear the task"
+    return None
 
 
 def says_skipped(message: str) -> bool:

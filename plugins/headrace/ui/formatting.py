@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-TOOLS = {"dbt": "dbt", "gx": "Great Expectations", "tfdv": "TFDV", "tfma": "TFMA", "tfx": "TFX"}
+TOOLS = {"dbt": "dbt", "gx": "Great Expectations", "tfdv": "TFDV", "tfma": "TFMA", "tfx": "TFX", "landing": "Landing"}
 STATES = {
     "open": "Open",
     "acknowledged": "Acknowledged",

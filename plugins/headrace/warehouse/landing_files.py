@@ -100,7 +100,9 @@ def stage_file(connection: "duckdb.DuckDBPyConnection", file: LandingFile, parti
             [str(file.path)],
         )
     except duckdb.Error as error:
-        raise LandingError(f"{file.path} cannot be read as CSV: {error}", path=str(file.path)) from error
+        raise LandingError(
+            f"{file.path} cannot be read as CSV: {error}", path=str(file.path), source=file.table.name
+        ) from error
     _refuse_malformed_rows(connection, file)
     _refuse_fractions(connection, file, types, reading)
     rows = connection.execute(f"select count(*) from {staged}").fetchone()
@@ -138,6 +140,7 @@ def _refuse_fractions(
             f"{file.path}: column {name} holds {value:g}, and source {file.table.name} declares whole numbers "
             f"({types[name]}): mend the file, or the column's data_type",
             path=str(file.path),
+            source=file.table.name,
             column=name,
         )
 

@@ -18,12 +18,12 @@ from headrace.airflow.operators.publishing import PublishPartitionOperator
 from headrace.airflow.operators.quality_gate import QualityGateOperator
 from headrace.contracts.check_result import CheckResult, Severity, Status
 from headrace.contracts.files import read_json
-from headrace.exceptions import WarehouseLockedError
+from headrace.exceptions import InvalidActionError, WarehouseLockedError
 from headrace.ledger.database import Ledger
 from headrace.ledger.queries import list_incidents, list_quarantine, load_quarantine
 from headrace.ledger.releases import release_quarantine, waive
 from headrace.ledger.verdicts import list_blocking, list_waivers
-from headrace.ledger.views import IncidentFilter, QuarantineRow
+from headrace.ledger.views import IncidentFilter, IncidentRow, QuarantineRow
 from headrace.warehouse.connection import open_warehouse
 from headrace.warehouse.holds import NOT_CHECKED
 from headrace.warehouse.quarantine_tables import find_mirror
@@ -206,6 +206,38 @@ def test_a_check_that_breaks_holds_too(project: Project) -> None:
     with pytest.raises(AirflowFailException, match="has no rows"):
         project.check(key="2013-03")
     assert "has no rows" in project.holds["field.notes", "2013-03"]
+
+
+def find_incident(project: Project, check: str) -> IncidentRow:
+    with project.ledger() as ledger:
+        (row,) = [each for each in list_incidents(ledger, IncidentFilter(states=())).rows if each.check == check]
+    return row
+
+
+def test_a_suite_that_cannot_be_run_is_an_incident_until_it_can(project: Project) -> None:
+    project.land(GOOD)
+    with pytest.raises(AirflowFailException, match="has no rows"):
+        project.check(key="2013-03")
+    row = find_incident(project, "suite")
+    assert (row.dataset, row.state, row.severity) == ("notes", "open", "critical")
+    assert "has no rows" in row.title
+    with project.ledger() as ledger, pytest.raises(InvalidActionError, match="cannot be waived"):
+        waive(ledger, row.id, "anna", ["2013-03"], "it will do")
+    project.land(GOOD, "2013-03")
+    project.check(key="2013-03")
+    assert find_incident(project, "suite").state == "resolved"
+
+
+def test_a_file_that_does_not_land_is_an_incident_until_it_does(project: Project) -> None:
+    project.land(GOOD)
+    with pytest.raises(AirflowFailException, match="malformed"):
+        project.land("id\nseven\n")
+    row = find_incident(project, "lands")
+    assert (row.tool, row.dataset, row.state, row.severity) == ("landing", "field_notes.file", "open", "critical")
+    assert "2013-02.csv" in row.title
+    assert project.ids == [1, 2], "the table keeps what it had"
+    project.land(GOOD)
+    assert find_incident(project, "lands").state == "resolved"
 
 
 @pytest.mark.parametrize("text", [GOOD, BAD])

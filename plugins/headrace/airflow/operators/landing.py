@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Context
 
 from headrace.airflow.base import LANDED_FILE, WAREHOUSE_POOL, HeadraceOperator
+from headrace.contracts.check_result import CheckResult, Severity, Status
 from headrace.contracts.files import write_json
+from headrace.contracts.lineage import name_file
+from headrace.exceptions import LandingError
 from headrace.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,8 +39,13 @@ class LandPartitionOperator(HeadraceOperator):
 
         tables = load_landing_tables(settings.dbt_manifest)
         warehouse = load_compiled_warehouse_path(settings.dbt_profiles)
-        landed = land_partition(warehouse, settings.landing_dir, tables, self.partition_key, hold=self.hold)
+        try:
+            landed = land_partition(warehouse, settings.landing_dir, tables, self.partition_key, hold=self.hold)
+        except LandingError as error:
+            self.record_checks(context, [self.describe_file(str(error.attrs().get("source") or "landing"), error)])
+            raise
         self.record_landing(settings, landed)
+        self.record_checks(context, [self.describe_file(table.name) for table in landed])
         document = [{**asdict(table), "path": str(table.path)} for table in landed]
         write_json(self.task_folder(context) / LANDED_FILE, {"tables": document})
         for table in landed:
@@ -48,6 +56,20 @@ class LandPartitionOperator(HeadraceOperator):
             if table.superseded_rows:
                 self.log.info("%s: %d rows that were set aside are superseded", table.relation, table.superseded_rows)
         return document
+
+    def describe_file(self, source: str, error: LandingError | None = None) -> CheckResult:
+        """Return whether a source's file landed, as a check result of the file: the table keeps what it had."""
+        dataset = name_file(source.replace(".", "_"))
+        return CheckResult(
+            tool="landing",
+            dataset=dataset,
+            partition_key=self.partition_key,
+            check="lands",
+            column=None,
+            severity=Severity.CRITICAL,
+            status=Status.ERROR if error else Status.PASSED,
+            message=f"{self.partition_key} {dataset}: {error.message if error else 'it landed whole'}",
+        )
 
     def record_landing(self, settings: Settings, landed: "list[LandedTable]") -> None:
         """Tell the ledger what landed, after the warehouse has it: a retry lands it again and tells it again."""

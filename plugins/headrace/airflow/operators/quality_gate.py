@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Context
 
 from headrace.airflow.base import WAREHOUSE_POOL, HeadraceOperator
-from headrace.contracts.check_result import CheckResult
+from headrace.contracts.check_result import CheckResult, Severity, Status
 from headrace.exceptions import HeadraceError
+from headrace.quality.incidents import SUITE_CHECK
 from headrace.quality.verdict import decide_verdict, require_usable
 from headrace.settings import Settings
 
@@ -49,17 +50,49 @@ class QualityGateOperator(HeadraceOperator):
 
         warehouse = load_compiled_warehouse_path(settings.dbt_profiles)
         runs: list[SuiteRun] = []
+        broken: list[CheckResult] = []
         with self.hold_unless_usable(settings, warehouse), open_task_ledger() as ledger:
             try:
                 for suite in self.suites:
-                    runs.append(check_partition(settings.expectations_dir, suite, warehouse, self.partition_key))
+                    try:
+                        runs.append(check_partition(settings.expectations_dir, suite, warehouse, self.partition_key))
+                    except HeadraceError as error:
+                        broken += [] if error.retryable else [self.describe_broken(settings, suite, error)]
+                        raise
             finally:
                 # Also what was found before a suite could not be run.
-                checks = self.place_and_record(context, settings, ledger, warehouse, runs)
+                checks = self.place_and_record(context, settings, ledger, warehouse, runs, broken)
             return self.report(checks)
 
+    def describe_broken(self, settings: Settings, suite: str, error: HeadraceError) -> CheckResult:
+        """Return the result of a suite that could not be run: no result is a failure, and on-call is to know of it."""
+        from headrace.gx.suites import load_suite
+
+        dataset, meta = suite, {}
+        with suppress(HeadraceError):
+            document = load_suite(settings.expectations_dir, suite)
+            dataset, meta = document.target().dataset, dict(document.meta)
+        return CheckResult(
+            tool="gx",
+            dataset=dataset,
+            partition_key=self.partition_key,
+            check=SUITE_CHECK,
+            column=None,
+            severity=Severity.CRITICAL,
+            status=Status.ERROR,
+            message=f"{self.partition_key} {dataset}: {error.message}",
+            check_id=suite,
+            meta={name: meta[name] for name in ("owner", "runbook", "tier") if meta.get(name)},
+        )
+
     def place_and_record(
-        self, context: Context, settings: Settings, ledger: "Ledger", warehouse: Path, runs: "list[SuiteRun]"
+        self,
+        context: Context,
+        settings: Settings,
+        ledger: "Ledger",
+        warehouse: Path,
+        runs: "list[SuiteRun]",
+        broken: list[CheckResult],
     ) -> list[CheckResult]:
         """Set failing rows aside, then tell the ledger, and return the results as they are to be judged."""
         from headrace.airflow.ledger import task_try, tell_lineage
@@ -67,7 +100,7 @@ class QualityGateOperator(HeadraceOperator):
         from headrace.ledger.recording import record_results
         from headrace.ledger.verdicts import apply_waivers
 
-        found = [result for run in runs for result in run.results]
+        found = [*(result for run in runs for result in run.results), *broken]
         self.leave_checks(context, found)
         if not found:
             return []
@@ -78,7 +111,7 @@ class QualityGateOperator(HeadraceOperator):
         except HeadraceError:
             record_results(ledger, task, apply_waivers(ledger, found))  # what was found is known, whatever is next
             raise
-        results = list(apply_waivers(ledger, aside.results))
+        results = list(apply_waivers(ledger, [*aside.results, *broken]))
         self.leave_checks(context, results)
         opened = record_gate(ledger, task, aside, results, complete=len(runs) == len(self.suites))
         for each in aside.held:
