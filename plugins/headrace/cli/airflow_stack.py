@@ -33,6 +33,7 @@ NOTIFIER_PAUSE_SECONDS = 10
 NOTIFIER_LONGEST_PAUSE_SECONDS = 300
 HOST = "127.0.0.1"
 USUAL_PORT = 8080
+PORTS_TRIED = 20
 STACK_MARK = "HEADRACE_STACK"
 STACK_FILE = "stack.json"
 STACK_LOCK = "stack.lock"
@@ -60,6 +61,7 @@ class AirflowStack:
     port: int = 0
     _children: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
     _lock: IO[str] | None = None
+    _reservation: socket.socket | None = None
     _notifier_started: float = 0.0
     _notifier_ends: int = 0
     _say: Callable[[str], None] = print
@@ -124,7 +126,7 @@ class AirflowStack:
         self._take_lock()
         self._end_leftovers(say)
         self.home.mkdir(parents=True, exist_ok=True)
-        self.port = find_free_port()
+        self.port, self._reservation = reserve_port()
         write_json(
             self.settings.state_dir / STACK_FILE,
             {"pid": os.getpid(), "started": process_start_time(os.getpid()), "url": self.url},
@@ -182,8 +184,9 @@ class AirflowStack:
             child.wait()
         self._children.clear()
         (self.settings.state_dir / STACK_FILE).unlink(missing_ok=True)
-        if self._lock is not None:
-            self._lock.close()
+        if self._reservation is not None:
+            self._reservation.close()
+        self._lock.close()
 
     def _take_lock(self) -> None:
         """Hold the project's stack for as long as this process lives, so that two never start at once."""
@@ -255,14 +258,32 @@ class AirflowStack:
             say(f"ended {len(leftovers) + jobs} processes that an interrupted run left behind")
 
 
-def find_free_port() -> int:
-    """Return 8080, or any free port where it is taken."""
-    for port in (USUAL_PORT, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def reserve_port() -> tuple[int, socket.socket]:
+    """Choose 8080, or any free port where it is taken, and keep it from other stacks.
+
+    The api-server listens some fifteen seconds later. A second stack that chose the same port meanwhile would take the
+    first one's Airflow for its own. So a name is bound that only one process of this machine can have, where sockets
+    have such names (Linux); it is free again when the process ends, however it ends.
+
+    Returns:
+        The port, and what keeps it until it is closed.
+    """
+    for _ in range(PORTS_TRIED):
+        for wanted in (USUAL_PORT, 0):
+            reservation = socket.socket(socket.AF_UNIX)
             try:
-                probe.bind((HOST, port))
+                port = _find_free_port(wanted)
+                if sys.platform == "linux":
+                    reservation.bind(f"\0headrace-port-{port}")
             except OSError:
+                reservation.close()
                 continue
-            return int(probe.getsockname()[1])
+            return port, reservation
     raise ConfigurationError(f"No free port on {HOST}.")
+
+
+def _find_free_port(wanted: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((HOST, wanted))
+        return int(probe.getsockname()[1])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from headrace.cli import airflow_stack
-from headrace.cli.airflow_stack import STACK_FILE, AirflowStack, find_free_port
+from headrace.cli.airflow_stack import STACK_FILE, AirflowStack, reserve_port
 from headrace.contracts.files import write_json
 from headrace.exceptions import ConfigurationError
 from headrace.jobs.processes import process_start_time
@@ -34,7 +34,15 @@ def test_a_taken_port_is_left_alone() -> None:
             taken.listen()
         except OSError:
             pass  # someone else has it, which is the case to try
-        assert find_free_port() != 8080
+        port, reservation = reserve_port()
+        reservation.close()
+        assert port != 8080
+
+
+def test_two_stacks_that_start_at_once_do_not_choose_the_same_port() -> None:
+    (first, one), (second, other) = reserve_port(), reserve_port()
+    with one, other:
+        assert first != second
 
 
 def test_a_second_stack_of_a_project_is_refused_while_the_first_lives(tmp_path: Path) -> None:
