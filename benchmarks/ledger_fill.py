@@ -302,8 +302,8 @@ def _failures(size: Size, number: int) -> Sequence[int]:
 
 
 def _state_of(number: int) -> str:
-    """One in ten open, one in twenty acknowledged, one in twenty snoozed, the others resolved."""
-    return ("open", "open", "acknowledged", "snoozed")[number % 20] if number % 20 < 4 else "resolved"
+    """Of two hundred, two are open, one is acknowledged and one snoozed: two thousand want somebody or will."""
+    return ("open", "open", "acknowledged", "snoozed")[number % 200] if number % 200 < 4 else "resolved"
 
 
 def _incidents(size: Size) -> Iterator[Mapping[str, Any]]:
@@ -329,7 +329,7 @@ def _incidents(size: Size) -> Iterator[Mapping[str, Any]]:
             "title": title,
             **{name: check.meta[name] for name in ("owner", "tier", "runbook")},
             "assignee": f"person-{number % 25:02d}" if state == "acknowledged" else None,
-            "caused_by": number - 1 if number % 11 == 0 and number % 20 < 4 else None,
+            "caused_by": number - 1 if number % 11 == 0 else None,
             "opened_at": first + jitter,
             "first_seen": first + jitter,
             "last_seen": last + jitter,

@@ -37,35 +37,64 @@ class Candidate:
     skipped: bool = False
     partitions: set[str] = field(default_factory=set)
 
-    def covers(self, partition_key: str) -> bool:
-        return any(match_partitions(partition_key, mine) for mine in self.partitions)
 
+class Causes:
+    """Unresolved incidents, and which of them is the cause of what fails downstream.
 
-def choose_cause(candidates: Iterable[Candidate], graph: LineageGraph) -> int | None:
-    """Choose the most upstream of some incidents; of several, the oldest."""
-    among = list(candidates)
-    datasets = {candidate.dataset for candidate in among}
-    tops = [candidate for candidate in among if not graph.list_upstream(candidate.dataset) & datasets]
-    return min((candidate.id for candidate in tops), default=None)
-
-
-def find_causes(
-    case: Case, partitions: Iterable[str], candidates: Iterable[Candidate], graph: LineageGraph
-) -> dict[str, int | None]:
-    """Find the cause of an incident on each of its partitions.
+    Whole datasets fail at once, so that the same question is asked for many incidents: each is answered once.
 
     Args:
-        case: The incident.
-        partitions: Its partitions that fail.
         candidates: Unresolved incidents, with the partitions that fail in them.
         graph: Everything upstream of the datasets of all of them.
-
-    A check that was skipped because something before it failed has its cause in its own dataset too.
     """
-    upstream = graph.list_upstream(case.dataset)
-    beside = {case.dataset} if says_skipped(case.title) else set()
-    able = [each for each in candidates if each.dataset in upstream or (each.dataset in beside and not each.skipped)]
-    return {key: choose_cause([each for each in able if each.covers(key)], graph) for key in partitions}
+
+    def __init__(self, candidates: Iterable[Candidate], graph: LineageGraph) -> None:
+        self.candidates = {each.id: each for each in candidates}
+        self._graph = graph
+        self._on: dict[str, list[Candidate]] = {}
+        for each in self.candidates.values():
+            for key in each.partitions:
+                self._on.setdefault(key, []).append(each)
+        self._oldest: dict[tuple[str, bool], dict[str, int]] = {}
+        self._found: dict[tuple[str, str, bool], int | None] = {}
+
+    def find(self, dataset: str, partition_key: str, *, skipped: bool) -> int | None:
+        """Find the most upstream incident that covers a partition of a dataset; of several, the oldest.
+
+        A check that was ``skipped`` because something before it failed has its cause in its own dataset too.
+        """
+        asked = dataset, partition_key, skipped
+        if asked not in self._found:
+            oldest = self._list_oldest(partition_key, with_skipped=True)
+            upstream = self._graph.list_upstream(dataset)
+            able = {name: oldest[name] for name in upstream if name in oldest}
+            beside = self._list_oldest(partition_key, with_skipped=False).get(dataset) if skipped else None
+            if beside is not None:
+                able[dataset] = beside
+            self._found[asked] = self._choose(able)
+        return self._found[asked]
+
+    def choose(self, ids: Collection[int | None]) -> int | None:
+        """Choose the most upstream of some incidents; of several, the oldest."""
+        oldest: dict[str, int] = {}
+        for each in (self.candidates[id_] for id_ in ids if id_ is not None):
+            oldest[each.dataset] = min(each.id, oldest.get(each.dataset, each.id))
+        return self._choose(oldest)
+
+    def _choose(self, oldest: Mapping[str, int]) -> int | None:
+        tops = [id_ for name, id_ in oldest.items() if self._graph.list_upstream(name).isdisjoint(oldest.keys())]
+        return min(tops, default=None)
+
+    def _list_oldest(self, partition_key: str, *, with_skipped: bool) -> Mapping[str, int]:
+        """Return dataset to its oldest incident that covers a partition."""
+        asked = partition_key, with_skipped
+        if asked not in self._oldest:
+            keys = [key for key in self._on if match_partitions(partition_key, key)]
+            found = self._oldest.setdefault(asked, {})
+            for each in (candidate for key in keys for candidate in self._on[key]):
+                if with_skipped or not each.skipped:
+                    found[each.dataset] = min(each.id, found.get(each.dataset, each.id))
+        return self._oldest[asked]
 
 
 def load_downstream_cases(connection: Connection, failing: Mapping[str, Collection[str]]) -> dict[int, Case]:
@@ -91,8 +120,8 @@ def load_downstream_cases(connection: Connection, failing: Mapping[str, Collecti
     return load_cases(connection, incident_ids=found) if found else {}
 
 
-def load_candidates(connection: Connection, cases: Collection[Case]) -> tuple[list[Candidate], LineageGraph]:
-    """Load the unresolved incidents upstream of some, with the partitions that fail in them, and the graph above."""
+def load_causes(connection: Connection, cases: Collection[Case]) -> Causes:
+    """Load the unresolved incidents upstream of some, with the partitions that fail in them."""
     datasets = {case.dataset for case in cases}
     graph = load_upstream(connection, datasets)
     names = {name for dataset in datasets for name in graph.list_upstream(dataset)}
@@ -119,7 +148,7 @@ def load_candidates(connection: Connection, cases: Collection[Case]) -> tuple[li
             candidate = Candidate(int(row.id), str(row.dataset), Severity(row.severity), says_skipped(row.title))
             candidate = found.setdefault(candidate.id, candidate)
             candidate.partitions.add(str(row.partition_key))
-    return list(found.values()), graph
+    return Causes(found.values(), graph)
 
 
 def group_incidents(connection: Connection, failing: Sequence[Case], now: datetime) -> list[Entry]:
@@ -144,25 +173,27 @@ def group_incidents(connection: Connection, failing: Sequence[Case], now: dateti
         beginning.setdefault(case.dataset, set()).update(case.list_keys(PartitionState.FAILING))
     others = load_downstream_cases(connection, {name: keys for name, keys in beginning.items() if keys})
     cases = {**others, **own}
-    candidates, graph = load_candidates(connection, list(cases.values()))
+    causes = load_causes(connection, list(cases.values()))
     entries: list[Entry] = []
     for case in cases.values():
-        entries += _group(case, candidates, graph, own=case.id in own)
-    entries += _escalate_causes(connection, cases, candidates, now)
-    changed = [case for case in cases.values() if case.touched or any(entry.case is case for entry in entries)]
+        entries += _group(case, causes, own=case.id in own)
+    entries += _escalate_causes(connection, cases, causes, now)
+    told = {entry.case.id for entry in entries}
+    changed = [case for case in cases.values() if case.touched or case.id in told]
     write_cases(connection, changed)
     return entries
 
 
-def _group(case: Case, candidates: Sequence[Candidate], graph: LineageGraph, *, own: bool) -> list[Entry]:
-    causes = find_causes(case, case.list_keys(PartitionState.FAILING) or case.unsettled, candidates, graph)
-    for key, found in causes.items():
+def _group(case: Case, causes: Causes, *, own: bool) -> list[Entry]:
+    keys, skipped = case.list_keys(PartitionState.FAILING) or case.unsettled, says_skipped(case.title)
+    of_keys = {key: causes.find(case.dataset, key, skipped=skipped) for key in keys}
+    for key, found in of_keys.items():
         if found != case.lines[key].caused_by and (own or found is not None):
             case.lines[key].caused_by = found
             case.touched.add(key)
     cause = None
-    if causes and None not in causes.values():
-        cause = choose_cause([each for each in candidates if each.id in causes.values()], graph)
+    if of_keys and None not in of_keys.values():
+        cause = causes.choose(of_keys.values())
     if cause == case.caused_by or (cause is None and not own):  # another's result does not make it an alert again
         return []
     before, case.caused_by = case.caused_by, cause
@@ -174,15 +205,14 @@ def _group(case: Case, candidates: Sequence[Candidate], graph: LineageGraph, *, 
     ]
 
 
-def _escalate_causes(
-    connection: Connection, cases: dict[int, Case], candidates: Sequence[Candidate], now: datetime
-) -> list[Entry]:
+def _escalate_causes(connection: Connection, cases: dict[int, Case], causes: Causes, now: datetime) -> list[Entry]:
     worst: dict[int, Case] = {}
     for case in cases.values():
         cause = case.caused_by
         if cause is not None and (cause not in worst or _rank(case) < _rank(worst[cause])):
             worst[cause] = case
-    weak = {each.id for each in candidates if each.id in worst and SEVERITY_RANK[each.severity] > _rank(worst[each.id])}
+    known = [causes.candidates[id_] for id_ in worst if id_ in causes.candidates]
+    weak = {each.id for each in known if SEVERITY_RANK[each.severity] > _rank(worst[each.id])}
     cases |= load_cases(connection, incident_ids=weak - cases.keys())
     entries = []
     for cause in sorted(weak):

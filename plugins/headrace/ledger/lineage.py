@@ -91,10 +91,14 @@ class LineageGraph:
         for upstream, downstream in edges:
             self._parents.setdefault(downstream, set()).add(upstream)
         self._all: dict[str, frozenset[str]] = {}
+        self._upstream: dict[str, frozenset[str]] = {}
 
     def list_upstream(self, name: str) -> frozenset[str]:
         """Return everything upstream of a dataset, save what is downstream of it too: a ring has no upstream."""
-        return frozenset(other for other in self._reach(name) if name not in self._reach(other))
+        if name not in self._upstream:
+            found = frozenset(other for other in self._reach(name) if name not in self._reach(other))
+            self._upstream[name] = found
+        return self._upstream[name]
 
     def _reach(self, name: str) -> frozenset[str]:
         if name not in self._all:

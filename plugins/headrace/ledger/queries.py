@@ -138,8 +138,6 @@ def list_facets(ledger: "Ledger", *, dag_ids: Sequence[str] | None = None) -> di
     return query_overview.list_facets(ledger, dag_ids=dag_ids)
 
 
-def load_overview(
-    ledger: "Ledger", *, dag_ids: Sequence[str] | None = None, now: datetime | None = None
-) -> Overview:
+def load_overview(ledger: "Ledger", *, dag_ids: Sequence[str] | None = None, now: datetime | None = None) -> Overview:
     """Return how many incidents there are, who waits longest, and whether notifications go out."""
     return query_overview.load_overview(ledger, dag_ids=dag_ids, now=now)
