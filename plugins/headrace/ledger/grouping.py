@@ -124,7 +124,7 @@ def load_causes(connection: Connection, cases: Collection[Case]) -> Causes:
     """Load the unresolved incidents upstream of some, with the partitions that fail in them."""
     datasets = {case.dataset for case in cases}
     graph = load_upstream(connection, datasets)
-    names = {name for dataset in datasets for name in graph.list_upstream(dataset)}
+    names = graph.list_all_upstream()
     names |= {case.dataset for case in cases if says_skipped(case.title)}
     keys = {key for case in cases for key in case.unsettled}
     found: dict[int, Candidate] = {}

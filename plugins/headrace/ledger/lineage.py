@@ -93,10 +93,16 @@ class LineageGraph:
         self._all: dict[str, frozenset[str]] = {}
         self._upstream: dict[str, frozenset[str]] = {}
 
+    def list_all_upstream(self) -> set[str]:
+        """Return every dataset from which another is made."""
+        return {parent for parents in self._parents.values() for parent in parents}
+
     def list_upstream(self, name: str) -> frozenset[str]:
         """Return everything upstream of a dataset, save what is downstream of it too: a ring has no upstream."""
         if name not in self._upstream:
-            found = frozenset(other for other in self._reach(name) if name not in self._reach(other))
+            found = self._reach(name)
+            if name in found:  # only what is on a ring meets itself
+                found = frozenset(other for other in found if name not in self._reach(other))
             self._upstream[name] = found
         return self._upstream[name]
 
