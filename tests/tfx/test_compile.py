@@ -32,6 +32,9 @@ def test_flight_delay_is_compiled_with_its_order_and_parameters(flights: Project
     assert "ExampleValidator" in upstream["Transform"]
     assert "ExampleValidator" in upstream["Trainer"]
     assert set(upstream["Pusher"]) == {"Evaluator", "InfraCheck", "Trainer"}
+    assert {node.id for node in compiled.nodes if node.is_check} == {"ExampleValidator", "Evaluator", "InfraCheck"}
+    assert [node.id for node in compiled.nodes if node.is_pusher] == ["Pusher"]
+    assert {node.id: node.outputs for node in compiled.nodes}["ParquetExampleGen"] == ("Examples",)
     assert compiled.parameters == {"partition_key": None, "window": 12, "eval_days": 7, "gap_days": 1}
     assert compiled.metadata["owner"] == "ml-platform@example.com"
 

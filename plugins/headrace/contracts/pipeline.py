@@ -9,6 +9,8 @@ from headrace.contracts.files import ContractError, fingerprint_files, read_json
 
 NODES_FILE = "nodes.json"
 IR_FILE = "pipeline.pbtxt"
+CHECKING_TYPES = frozenset({"ExampleAnomalies", "ModelBlessing", "InfraBlessing"})
+PUSHED_TYPE = "PushedModel"
 
 
 @dataclass(frozen=True)
@@ -19,11 +21,22 @@ class Node:
         id: The TFX node id, for example ``Trainer``.
         type: The TFX node type, for example ``tfx.components.trainer.component.Trainer``.
         upstream: Ids of the nodes that must have succeeded before this one.
+        outputs: Types of the artifacts that it makes, for example ``Examples``; none of a resolver.
     """
 
     id: str
     type: str
     upstream: tuple[str, ...]
+    outputs: tuple[str, ...] = ()
+
+    @property
+    def is_check(self) -> bool:
+        """Whether it judges data or a model, whoever wrote it."""
+        return not CHECKING_TYPES.isdisjoint(self.outputs)
+
+    @property
+    def is_pusher(self) -> bool:
+        return PUSHED_TYPE in self.outputs
 
 
 @dataclass(frozen=True)
@@ -57,11 +70,14 @@ class CompiledPipeline:
         document = read_json(folder / NODES_FILE)["pipeline"]
         try:
             nodes = tuple(
-                Node(id=node["id"], type=node["type"], upstream=tuple(node["upstream"])) for node in document["nodes"]
+                Node(node["id"], node["type"], tuple(node["upstream"]), tuple(node["outputs"]))
+                for node in document["nodes"]
             )
             return cls(**{**document, "nodes": nodes})
         except (KeyError, TypeError) as error:
-            raise ContractError(f"{folder / NODES_FILE} is not a compiled pipeline: {error}") from error
+            raise ContractError(
+                f"{folder / NODES_FILE} is not a compiled pipeline of this Headrace: {error!r}"
+            ) from error
 
     def changed_sources(self, pipelines_dir: Path) -> list[str]:
         """Return the names of the files that differ from those that were compiled."""

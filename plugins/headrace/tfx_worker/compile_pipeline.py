@@ -14,6 +14,7 @@ from headrace.contracts.pipeline import IR_FILE, CompiledPipeline, Node
 from headrace.contracts.worker_exit import WorkerExit
 from headrace.tfx_worker.environment import import_tfx
 from headrace.tfx_worker.errors import WorkerStop, describe_failure
+from headrace.tfx_worker.outcome import RESOLVER
 from headrace.tfx_worker.pipeline_arguments import choose_arguments, fill_folders, known_arguments
 from headrace.tfx_worker.pipeline_settings import SETTINGS_FILE, load_pipeline_settings
 from headrace.tfx_worker.runtime_parameters import default_of, find_runtime_parameters
@@ -120,8 +121,11 @@ def _parse_nodes(ir: Any, folder: Path) -> Iterator[Node]:
                 f"cannot be run node by node: put its components into the pipeline itself",
                 WorkerExit.PIPELINE_ERROR,
             )
-        info = node.pipeline_node.node_info
-        yield Node(id=info.id, type=info.type.name, upstream=tuple(node.pipeline_node.upstream_nodes))
+        info, outputs = node.pipeline_node.node_info, node.pipeline_node.outputs.outputs.values()
+        types = sorted({output.artifact_spec.type.name for output in outputs})
+        # a resolver has as outputs what earlier runs made
+        made = () if info.type.name == RESOLVER else tuple(types)
+        yield Node(info.id, info.type.name, tuple(node.pipeline_node.upstream_nodes), made)
 
 
 def _imported_files(pipelines_dir: Path) -> Iterator[str]:

@@ -16,7 +16,7 @@ UNRESOLVED = "UNRESOLVED"
 SKIPPED = "SKIPPED"
 _PARTITIONS = "partitions"
 """Custom property of Examples: a list of keys. ParquetExampleGen writes it; a user's own ExampleGen may."""
-_RESOLVER = "tfx.dsl.components.common.resolver.Resolver"
+RESOLVER = "tfx.dsl.components.common.resolver.Resolver"
 
 
 def build_outcome(
@@ -47,7 +47,7 @@ def build_outcome(
     if error is not None:
         return NodeOutcome(node_id, "FAILED", execution_id=execution.id, seconds=seconds, error=error)
     # A resolver passes on what earlier runs made; nothing of that is its own decision.
-    resolved = node.node_info.type.name == _RESOLVER
+    resolved = node.node_info.type.name == RESOLVER
     checks, metrics = ((), None) if resolved else _report(execution, partition_key)
     return NodeOutcome(
         node=node_id,

@@ -16,7 +16,7 @@ from sqlalchemy import Table, select
 from headrace.airflow.operators.tfx_node import TfxNodeOperator
 from headrace.contracts.check_result import CheckResult, Severity, Status
 from headrace.contracts.lineage import Dataset, Lineage
-from headrace.contracts.pipeline import CompiledPipeline
+from headrace.contracts.pipeline import CompiledPipeline, Node
 from headrace.ledger import schema
 from headrace.ledger.actions import waive
 from headrace.ledger.database import Ledger, open_ledger
@@ -35,6 +35,14 @@ DRIFT = CheckResult(
     "tfdv", "examples", KEY, "schema_train", "carrier", Severity.CRITICAL, Status.FAILED, "carrier has a new value ZZ"
 )
 
+NODES = (
+    Node("ExampleGen", "tfx.ExampleGen", (), ("Examples",)),
+    Node("ExampleValidator", "tfx.ExampleValidator", ("ExampleGen",), ("ExampleAnomalies",)),
+    Node("Trainer", "tfx.Trainer", ("ExampleGen",), ("Model",)),
+    Node("Pusher", "tfx.Pusher", ("Trainer",), ("PushedModel",)),
+    Node("push_to_serving", "tfx.extensions.Pusher", ("Trainer",), ("PushedModel",)),
+)
+
 
 class Project:
     """A project with a pipeline ``p`` that reads ``features``, which are made from ``raw_weather``."""
@@ -48,7 +56,7 @@ class Project:
         edges = [("raw_weather", "features"), ("features", "p.examples"), ("p.examples", "p.model")]
         Lineage.of(str(folder), datasets, edges).write(settings.lineage_file)
         about = {"owner": "ml@example.com", "runbook": "https://r", "tier": "gold", "pipeline_name": "p"}
-        CompiledPipeline("p", (), {}, {}, about).write(settings.compiled_pipeline_dir("p"))
+        CompiledPipeline("p", NODES, {}, {}, about).write(settings.compiled_pipeline_dir("p"))
         self.ledger_path = settings.ledger_path
         self.leave("NodeOutcome(node, 'COMPLETE', 3)")
 
@@ -174,6 +182,17 @@ def test_an_anomaly_is_recorded_before_the_task_is_red_and_keeps_the_model_from_
     project.run("ExampleValidator", try_number=2)
     assert project.rows(schema.incident)[0].state == "resolved"
     project.run("Pusher")
+
+
+def test_a_pipeline_that_does_not_know_its_partition_pushes_no_model_on_blocked_examples(project: Project) -> None:
+    project.leave("NodeOutcome(node, 'COMPLETE', 3, checks=checks)", [replace(DRIFT, partition_key=None)])
+    with pytest.raises(AirflowFailException, match="carrier has a new value ZZ"):
+        project.run("ExampleValidator")
+    assert project.decision("p.examples") == "block"
+    with pytest.raises(AirflowFailException, match=r"Pusher of p was refused: p\.examples 2013-02 is blocked"):
+        project.run("Pusher")
+    with pytest.raises(AirflowFailException, match=r"push_to_serving of p was refused: p\.examples 2013-02 is blocked"):
+        project.run("push_to_serving")
 
 
 def test_a_waived_anomaly_lets_the_validation_pass(project: Project) -> None:

@@ -9,7 +9,7 @@ import pytest
 from headrace.contracts.check_result import CheckResult, Severity, Status
 from headrace.contracts.files import ContractError, read_json, write_json
 from headrace.contracts.node_run import OUTCOME_FILE, NodeOutcome, NodeRequest
-from headrace.contracts.pipeline import CompiledPipeline, Node
+from headrace.contracts.pipeline import NODES_FILE, CompiledPipeline, Node
 
 CHECK = CheckResult(
     tool="tfdv",
@@ -64,7 +64,7 @@ def test_a_compiled_pipeline_names_the_files_that_changed(tmp_path: Path) -> Non
     (tmp_path / "p" / "pipeline.py").write_text("one")
     compiled = CompiledPipeline(
         name="p",
-        nodes=(Node("A", "t", ()), Node("B", "t", ("A",))),
+        nodes=(Node("A", "t", (), ("Examples",)), Node("B", "t", ("A",))),
         parameters={"partition_key": None},
         sources={"p/pipeline.py": "0" * 64, "p/gone.py": "0" * 64},
         metadata={},
@@ -73,6 +73,15 @@ def test_a_compiled_pipeline_names_the_files_that_changed(tmp_path: Path) -> Non
     loaded = CompiledPipeline.load(tmp_path / "compiled")
     assert loaded == compiled
     assert loaded.changed_sources(tmp_path) == ["p/pipeline.py", "p/gone.py"]
+
+
+def test_a_pipeline_that_was_compiled_before_outputs_were_told_is_to_be_compiled_again(tmp_path: Path) -> None:
+    CompiledPipeline("p", (Node("A", "t", ()),), {}, {}, {}).write(tmp_path)
+    document = read_json(tmp_path / NODES_FILE)
+    del document["pipeline"]["nodes"][0]["outputs"]
+    write_json(tmp_path / NODES_FILE, document)
+    with pytest.raises(ContractError, match="not a compiled pipeline of this Headrace: KeyError\\('outputs'\\)"):
+        CompiledPipeline.load(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"contract_version": 999}', "null"])

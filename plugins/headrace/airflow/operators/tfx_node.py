@@ -14,7 +14,7 @@ from headrace.contracts.check_result import CheckResult
 from headrace.contracts.files import ContractError, read_json, write_json
 from headrace.contracts.lineage import Lineage, name_examples, name_model
 from headrace.contracts.node_run import NodeOutcome, NodeRequest
-from headrace.contracts.pipeline import CompiledPipeline
+from headrace.contracts.pipeline import CompiledPipeline, Node
 from headrace.contracts.statistics import load_statistics
 from headrace.contracts.worker_exit import WorkerExit
 from headrace.exceptions import (
@@ -33,7 +33,6 @@ from headrace.settings import Settings, load_settings
 if TYPE_CHECKING:
     from headrace.ledger.views import VerdictRow
 
-PUSHER = "Pusher"
 UNBLESSED = ". A waiver does not bless a model, and TFX pushes none without: change the threshold that it missed."
 ABOUT = ("owner", "runbook", "tier")
 WORKER_PREFIX = "headrace: "
@@ -115,10 +114,11 @@ class TfxNodeOperator(HeadraceOperator):
         """
         examples = name_examples(self.pipeline)
         own = (examples, name_model(self.pipeline))
+        pushes = any(node.id == self.node and node.is_pusher for node in self._load_nodes(settings))
 
         def is_undecided(verdict: "VerdictRow") -> bool:
             is_this_run = verdict.dataset == examples and verdict.partition_key == self.partition_key
-            return verdict.dataset in own and not (is_this_run and self.node.startswith(PUSHER))
+            return verdict.dataset in own and not (is_this_run and pushes)
 
         with open_task_ledger() as ledger:
             tell_lineage(ledger, settings)
@@ -174,7 +174,9 @@ class TfxNodeOperator(HeadraceOperator):
         own = f"{self.pipeline}."
         dataset = check.dataset if check.dataset.startswith(own) else f"{own}{check.dataset}"
         about = {name: metadata[name] for name in ABOUT if name in metadata}
-        filed = replace(check, dataset=dataset, meta={**about, **check.meta})
+        # A pipeline without the runtime parameter does not know of partitions; its run is of one all the same.
+        partition_key = check.partition_key or self.partition_key
+        filed = replace(check, dataset=dataset, partition_key=partition_key, meta={**about, **check.meta})
         return override_severity(filed, metadata.get("severity", {}))
 
     def _load_metadata(self, settings: Settings) -> Mapping[str, Any]:
@@ -182,6 +184,12 @@ class TfxNodeOperator(HeadraceOperator):
             return CompiledPipeline.load(settings.compiled_pipeline_dir(self.pipeline)).metadata
         except ContractError:
             return {}  # the node could not have run without; a test's stand-in can
+
+    def _load_nodes(self, settings: Settings) -> Sequence[Node]:
+        try:
+            return CompiledPipeline.load(settings.compiled_pipeline_dir(self.pipeline)).nodes
+        except ContractError:
+            return ()  # the node cannot run without either
 
     def _list_read(self, settings: Settings) -> list[str]:
         """Return the pipeline's examples, and the datasets that these are made from."""
