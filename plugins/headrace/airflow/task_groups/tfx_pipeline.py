@@ -1,6 +1,6 @@
 """A TFX pipeline as a task group, one task a node, from its compiled node list; orchestration interpreter."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ from airflow.sdk import TaskGroup
 
 from headrace.airflow.operators.tfx_node import TfxNodeOperator
 from headrace.contracts.files import ContractError
-from headrace.contracts.pipeline import CompiledPipeline
+from headrace.contracts.pipeline import CompiledPipeline, Node
 from headrace.exceptions import ConfigurationError, StaleCompileError
 from headrace.settings import Settings, load_settings
 
@@ -69,10 +69,33 @@ def TfxPipeline(  # noqa: N802 - reads as a building block in a DAG file
             )
             for node in compiled.nodes
         }
-        for node in compiled.nodes:
-            for upstream in node.upstream:
-                tasks[upstream] >> tasks[node.id]
+        for node_id, upstream in order_nodes(compiled.nodes).items():
+            for other in upstream:
+                tasks[other] >> tasks[node_id]
     return group
+
+
+def order_nodes(nodes: Sequence[Node]) -> dict[str, list[str]]:
+    """Return what each node's task waits for: the nodes that TFX says and, before a model is pushed, every check.
+
+    TFX lets a node that nothing reads, as an ExampleValidator at the end of a branch, run when it likes. A check that
+    itself waits for the push, of what was pushed, stays after it.
+    """
+    waits_for = {node.id: list(node.upstream) for node in nodes}
+    for pusher in nodes:
+        for check in nodes:
+            if pusher.is_pusher and check.is_check and not _waits(check.id, pusher.id, waits_for):
+                waits_for[pusher.id] += [check.id] if check.id not in waits_for[pusher.id] else []
+    return waits_for
+
+
+def _waits(node: str, for_node: str, waits_for: Mapping[str, Sequence[str]]) -> bool:
+    """Return whether a node is, or waits for, another, over however many between them."""
+    found, layer = {node}, [node]
+    while layer:
+        layer = [each for one in layer for each in waits_for[one] if each not in found]
+        found.update(layer)
+    return for_node in found
 
 
 def load_compiled(settings: Settings, pipeline: str) -> CompiledPipeline:
