@@ -10,6 +10,7 @@ from headrace.contracts.files import ContractError, fingerprint_files, read_json
 NODES_FILE = "nodes.json"
 IR_FILE = "pipeline.pbtxt"
 CHECKING_TYPES = frozenset({"ExampleAnomalies", "ModelBlessing", "InfraBlessing"})
+EXAMPLES_TYPE = "Examples"
 PUSHED_TYPE = "PushedModel"
 
 
@@ -33,6 +34,10 @@ class Node:
     def is_check(self) -> bool:
         """Whether it judges data or a model, whoever wrote it."""
         return not CHECKING_TYPES.isdisjoint(self.outputs)
+
+    @property
+    def makes_examples(self) -> bool:
+        return EXAMPLES_TYPE in self.outputs
 
     @property
     def is_pusher(self) -> bool:

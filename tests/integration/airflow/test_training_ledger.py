@@ -37,7 +37,9 @@ DRIFT = CheckResult(
 
 NODES = (
     Node("ExampleGen", "tfx.ExampleGen", (), ("Examples",)),
+    Node("ExampleGen.weather", "tfx.ExampleGen", (), ("Examples",)),
     Node("ExampleValidator", "tfx.ExampleValidator", ("ExampleGen",), ("ExampleAnomalies",)),
+    Node("StatisticsGen", "tfx.StatisticsGen", ("ExampleGen.weather",), ("ExampleStatistics",)),
     Node("Trainer", "tfx.Trainer", ("ExampleGen",), ("Model",)),
     Node("Pusher", "tfx.Pusher", ("Trainer",), ("PushedModel",)),
     Node("push_to_serving", "tfx.extensions.Pusher", ("Trainer",), ("PushedModel",)),
@@ -218,6 +220,26 @@ def test_what_a_model_was_trained_on_and_where_it_went_is_recorded(project: Proj
     assert (model.blessed, model.pushed_to) == (True, "/serving/p/1")
     seen = {(row.dataset, row.partition_key) for row in project.rows(schema.trained_on)}
     assert seen == {(name, key) for name in ("features", "p.examples") for key in WINDOW}
+
+
+def test_what_two_example_gens_read_is_put_together(project: Project) -> None:
+    project.leave(f"NodeOutcome(node, 'COMPLETE', 3, partitions={WINDOW!r})")
+    project.run("ExampleGen")
+    project.leave("NodeOutcome(node, 'COMPLETE', 3, partitions=('2012-12',))")
+    project.run("ExampleGen.weather")
+    seen = {row.partition_key for row in project.rows(schema.trained_on) if row.dataset == "p.examples"}
+    assert seen == {"2012-12", *WINDOW}
+    project.leave("NodeOutcome(node, 'COMPLETE', 3, partitions=('2012-12',))")
+    project.run("StatisticsGen")  # of one of them
+    seen = {row.partition_key for row in project.rows(schema.trained_on) if row.dataset == "p.examples"}
+    assert seen == {"2012-12", *WINDOW}
+    project.find(replace(WEATHER, partition_key="2013-01"))
+    with pytest.raises(AirflowFailException, match="Trainer of p was refused: raw_weather 2013-01"):
+        project.run("Trainer")
+    project.find(replace(WEATHER, partition_key="2013-01", status=Status.PASSED))
+    project.find(replace(WEATHER, partition_key="2012-12"))
+    with pytest.raises(AirflowFailException, match="Trainer of p was refused: raw_weather 2012-12"):
+        project.run("Trainer")
 
 
 def test_a_refused_model_is_recorded_as_such(project: Project) -> None:

@@ -1,6 +1,7 @@
 """Run one node of a compiled TFX pipeline in the TFX interpreter; orchestration interpreter."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from headrace.ledger.views import VerdictRow
 
 UNBLESSED = ". A waiver does not bless a model, and TFX pushes none without: change the threshold that it missed."
+PARTITIONS_FILE = "partitions.json"
 ABOUT = ("owner", "runbook", "tier")
 WORKER_PREFIX = "headrace: "
 CANNOT_RUN: dict[int, str] = {
@@ -84,7 +86,7 @@ class TfxNodeOperator(HeadraceOperator):
         folder = self.task_folder(context)
         self._job = job = Job(folder)
         try:
-            self._refuse_blocked(settings, self._load_window(context))
+            self._refuse_blocked(settings, self._load_window(settings, context))
         except CheckFailedError:
             job.kill()  # of an earlier try, if it still runs
             raise
@@ -114,7 +116,8 @@ class TfxNodeOperator(HeadraceOperator):
         """
         examples = name_examples(self.pipeline)
         own = (examples, name_model(self.pipeline))
-        pushes = any(node.id == self.node and node.is_pusher for node in self._load_nodes(settings))
+        node = self._find_node(settings)
+        pushes = node is not None and node.is_pusher
 
         def is_undecided(verdict: "VerdictRow") -> bool:
             is_this_run = verdict.dataset == examples and verdict.partition_key == self.partition_key
@@ -125,40 +128,47 @@ class TfxNodeOperator(HeadraceOperator):
             what = f"{self.node} of {self.pipeline}"
             refuse_blocked_partitions(ledger, [examples], partition_keys, what, is_undecided)
 
-    def _load_window(self, context: Context) -> list[str]:
+    def _load_window(self, settings: Settings, context: Context) -> list[str]:
         """Return the run's partition and those that its examples were made of, as soon as that is known."""
-        try:
-            window = read_json(self._window_file(context))["partitions"]
-        except ContractError:
-            window = []
-        return list(dict.fromkeys([self.partition_key, *window]))
+        return list(dict.fromkeys([self.partition_key, *self._list_examples_read(settings, context)]))
 
-    def _window_file(self, context: Context) -> Path:
-        """Return the file in which a task group's ExampleGen says to its other nodes what it read."""
-        group = self.task_id.rpartition(".")[0] or self.pipeline
-        return load_settings().run_folder(self.dag_id, context["run_id"]) / f"{group}.partitions.json"
+    def _list_examples_read(self, settings: Settings, context: Context) -> list[str]:
+        """Return what the ExampleGens of this task's group, however many, left in their folders that they read."""
+        group, runs = self.task_id.removesuffix(self.node), load_settings()
+        read: set[str] = set()
+        for node in self._load_nodes(settings):
+            with suppress(ContractError):  # made no examples, or not yet
+                folder = runs.task_folder(self.dag_id, context["run_id"], f"{group}{node.id}")
+                read.update(read_json(folder / PARTITIONS_FILE)["partitions"])
+        return sorted(read)
 
     def _record(self, settings: Settings, context: Context, outcome: NodeOutcome, folder: Path) -> NodeOutcome:
         """Record what a node found and made; return its outcome with the checks as they were recorded."""
-        if outcome.partitions:
-            write_json(self._window_file(context), {"partitions": list(outcome.partitions)})
+        node = self._find_node(settings)
+        # What a node only read, its ExampleGen has told; its own word would stand for what another one made.
+        read = outcome.partitions if node is not None and node.makes_examples else ()
+        if read:
+            write_json(folder / PARTITIONS_FILE, {"partitions": list(read)})
         if outcome.checks:
             metadata = self._load_metadata(settings)
             filed = [self._file_check(check, metadata) for check in outcome.checks]
             checks = self.record_checks(context, filed, complete=True)
             outcome = replace(outcome, checks=tuple(checks))
         statistics = load_statistics(folder)
-        if not (statistics or outcome.partitions or outcome.pushed_to or outcome.blessed is not None):
+        if not (statistics or read or outcome.pushed_to or outcome.blessed is not None):
             return outcome
         from headrace.ledger.recording import record_statistics, record_training
 
-        with open_task_ledger() as ledger:
+        # Read within the transaction: of two ExampleGens that end together, the later one tells of both.
+        with open_task_ledger() as ledger, ledger.begin() as connection:
             if statistics:
                 examples = name_examples(self.pipeline)
-                record_statistics(ledger, task_try(context), examples, self.partition_key, statistics)
-            trained_on = dict.fromkeys(self._list_read(settings), outcome.partitions) if outcome.partitions else None
+                record_statistics(connection, task_try(context), examples, self.partition_key, statistics)
+            trained_on = None
+            if read:
+                trained_on = dict.fromkeys(self._list_read(settings), self._list_examples_read(settings, context))
             record_training(
-                ledger,
+                connection,
                 self.pipeline,
                 self.dag_id,
                 context["run_id"],
@@ -184,6 +194,9 @@ class TfxNodeOperator(HeadraceOperator):
             return CompiledPipeline.load(settings.compiled_pipeline_dir(self.pipeline)).metadata
         except ContractError:
             return {}  # the node could not have run without; a test's stand-in can
+
+    def _find_node(self, settings: Settings) -> Node | None:
+        return next((node for node in self._load_nodes(settings) if node.id == self.node), None)
 
     def _load_nodes(self, settings: Settings) -> Sequence[Node]:
         try:
