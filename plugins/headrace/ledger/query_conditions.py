@@ -69,8 +69,10 @@ def _exact(wanted: IncidentFilter) -> Iterator[Any]:
 def _consequences(wanted: IncidentFilter) -> Iterator[Any]:
     if not wanted.consequences:
         cause = incident.alias("cause")
-        resolved = exists().where(cause.c.id == incident.c.caused_by, cause.c.state == RESOLVED)
-        yield or_(incident.c.caused_by.is_(None), resolved)
+        stands = cause.c.state == RESOLVED
+        if wanted.dag_ids is not None:  # who may not see the cause has only the consequence to find out by
+            stands = or_(stands, cause.c.dag_id.not_in(list(wanted.dag_ids)))
+        yield or_(incident.c.caused_by.is_(None), exists().where(cause.c.id == incident.c.caused_by, stands))
 
 
 def _text(wanted: IncidentFilter) -> Iterator[Any]:

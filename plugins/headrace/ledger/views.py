@@ -18,6 +18,7 @@ class TaskTry:
     task_id: str
     map_index: int = -1
     try_number: int = 1
+    instance: str | None = None  # Airflow's own id of this try, where it is known
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ class IncidentFilter:
         dag_ids: Only incidents whose newest failure was recorded by one of these DAGs; None is no condition, and an
             empty sequence matches nothing (a user who may read no DAG).
         text: Words that must all be in title, dataset, check or column, whatever their case.
-        consequences: Also incidents that are a consequence of another that is not resolved.
+        consequences: Also incidents that are a consequence of another that is not resolved. Without it they are left
+            out, except where ``dag_ids`` leaves their cause out.
     """
 
     states: Sequence[str] = ("open", "acknowledged")

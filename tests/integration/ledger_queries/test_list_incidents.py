@@ -96,7 +96,12 @@ def _matches(row: Row, wanted: IncidentFilter, by_id: dict[int, Row]) -> bool:
             word.casefold() in f"{row['title']} {row['dataset']} expect speed".casefold()
             for word in wanted.text.split()
         )
-        and (wanted.consequences or cause is None or cause["state"] == "resolved")
+        and (
+            wanted.consequences
+            or cause is None
+            or cause["state"] == "resolved"
+            or (wanted.dag_ids is not None and cause["dag_id"] not in wanted.dag_ids)
+        )
     )
 
 
@@ -122,6 +127,7 @@ FILTERS = {
     "partition": IncidentFilter(states=ALL, partition_key="2013-02"),
     "whole dataset": IncidentFilter(partition_key=""),
     "DAGs": IncidentFilter(states=ALL, dag_ids=["dag_0", "dag_2"]),
+    "DAGs and what is open": IncidentFilter(states=("open",), dag_ids=["dag_1"]),
     "no DAG": IncidentFilter(states=ALL, dag_ids=[]),
     "a percent sign": IncidentFilter(states=ALL, text="100%"),
     "a wildcard that is none": IncidentFilter(states=ALL, text="1%0"),

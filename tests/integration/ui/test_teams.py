@@ -35,6 +35,13 @@ def team(stack: Any) -> Iterator[None]:
         session.execute(delete(Team).where(Team.name == "red"))
 
 
+@pytest.fixture
+def chain(ledger: Ledger) -> None:
+    """A dataset of everybody's that is made from the hidden DAG's."""
+    datasets = tuple(Dataset(name=name, kind="model") for name in ("raw.payments", "marts.flights"))
+    sync_lineage(ledger, Lineage("test", "1", datasets, (("raw.payments", "marts.flights"),)))
+
+
 def test_lists_and_counts_leave_it_out(bearer: Callable[[str], TestClient], fail: Callable[..., int]) -> None:
     secret = fail(dag_id=SECRET, dataset="raw.payments")
     open_to_all = fail()
@@ -95,10 +102,8 @@ def test_a_check_that_a_hidden_dag_shares_is_not_decided_on(
 
 
 def test_beside_another_incident_it_is_left_out(
-    bearer: Callable[[str], TestClient], fail: Callable[..., int], ledger: Ledger
+    bearer: Callable[[str], TestClient], fail: Callable[..., int], chain: None
 ) -> None:
-    datasets = tuple(Dataset(name=name, kind="model") for name in ("raw.payments", "marts.flights"))
-    sync_lineage(ledger, Lineage("test", "1", datasets, (("raw.payments", "marts.flights"),)))
     cause = fail(dag_id=SECRET, dataset="raw.payments")
     consequence = fail(dataset="marts.flights")
 
@@ -113,3 +118,18 @@ def test_beside_another_incident_it_is_left_out(
     names = ["marts.flights", "raw.payments"]
     assert see("admin") == (cause, [cause, consequence], names)
     assert see("viewer") == (None, [consequence], names)
+
+
+def test_a_consequence_of_a_hidden_incident_is_listed_by_itself(
+    bearer: Callable[[str], TestClient], fail: Callable[..., int], chain: None
+) -> None:
+    """Who may not see the cause would else not find out that anything fails."""
+    cause, consequence = fail(dag_id=SECRET, dataset="raw.payments"), fail(dataset="marts.flights")
+
+    def see(role: str) -> tuple[list[int], int, int]:
+        page = bearer(role).get(f"{BASE}/incidents").json()
+        counts = bearer(role).get(f"{BASE}/overview").json()["counts"]
+        return [row["id"] for row in page["rows"]], page["counts"]["open"], counts["open"]
+
+    assert see("admin") == ([cause], 1, 1)
+    assert see("viewer") == ([consequence], 1, 1)
