@@ -108,12 +108,20 @@ class AirflowApi:
         self._request("POST", f"/api/v2/dags/{quote(dag_id)}/dagRuns", json=body, conflict_is_success=True)
         return run_id
 
-    def clear(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> int:
-        """Clear a task of a run and everything downstream of it, so that they run again; return how many they are."""
+    def clear(self, dag_id: str, run_id: str, *tasks: tuple[str, int]) -> int:
+        """Clear tasks of a run and everything downstream of them, so that they run again.
+
+        Args:
+            dag_id, run_id: The run.
+            tasks: Id and map index of each; -1 where it is not mapped.
+
+        Returns:
+            How many tasks run again.
+        """
         body = {
             "dry_run": False,
             "dag_run_id": run_id,
-            "task_ids": [task_id if map_index < 0 else [task_id, map_index]],
+            "task_ids": [task_id if map_index < 0 else [task_id, map_index] for task_id, map_index in tasks],
             "include_downstream": True,
             "only_failed": False,
             "reset_dag_runs": True,

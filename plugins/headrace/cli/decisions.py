@@ -24,18 +24,20 @@ def run_again(settings: Settings, reruns: Iterable[Rerun], no_rerun: bool, conso
     Returns:
         One entry a task: ``dag_id``, ``run_id``, ``task_id`` and ``rerun``: ``cleared``, ``left`` or the refusal.
     """
-    wanted = list(reruns)
+    wanted = list(dict.fromkeys(reruns))
     api = find_running_api(settings) if wanted and not no_rerun else None
     told = []
-    for each in wanted:
+    # At once for a run: what the one is upstream of may be running by the time the other is cleared.
+    for dag_id, run_id in dict.fromkeys((each.dag_id, each.run_id) for each in wanted):
+        tasks = [each for each in wanted if (each.dag_id, each.run_id) == (dag_id, run_id)]
         outcome = "left"
         if api is not None:
             try:
-                cleared = api.clear(each.dag_id, each.run_id, each.task_id, each.map_index)
+                cleared = api.clear(dag_id, run_id, *((task.task_id, task.map_index) for task in tasks))
                 outcome = f"cleared {cleared} tasks"
             except AirflowApiError as error:
                 outcome = error.message
-        where = f"{each.task_id} of {each.dag_id} {each.run_id}"
+        where = f"{', '.join(dict.fromkeys(task.task_id for task in tasks))} of {dag_id} {run_id}"
         if outcome.startswith("cleared"):
             console.print(f"{where}: {outcome}; they run again", highlight=False, markup=False)
         else:
@@ -45,5 +47,5 @@ def run_again(settings: Settings, reruns: Iterable[Rerun], no_rerun: bool, conso
                 highlight=False,
                 markup=False,
             )
-        told.append({"dag_id": each.dag_id, "run_id": each.run_id, "task_id": each.task_id, "rerun": outcome})
+        told += [{"dag_id": dag_id, "run_id": run_id, "task_id": task.task_id, "rerun": outcome} for task in tasks]
     return told

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
+from headrace.contracts.check_result import Status
 from headrace.contracts.json_safe import make_name_safe
 from headrace.exceptions import InvalidActionError, UnknownIncidentError
 from headrace.ledger.audit import Act, act_on, require_text
@@ -224,14 +225,22 @@ def _require_keys(act: Act, partition_keys: Sequence[str], *states: PartitionSta
 
 
 def _find_tasks(connection: Connection, check_id: int, partition_keys: Sequence[str]) -> list[Rerun]:
-    """Find the tasks that made the newest result of a check on some partitions."""
-    a, state = attempt.c, check_state.c
+    """Find the tasks that made the newest result of a check on some partitions.
+
+    With them those that found it failing earlier in the same run: a dbt test fails in the task that builds, and again
+    in its model's task, which then tries it by itself. To clear only the last would leave the first one red.
+    """
+    a, made, state = attempt.c, check_result.c, check_state.c
+    newest, by = check_result.alias("newest"), attempt.alias("newest_by")
     query = (
         select(a.dag_id, a.run_id, a.task_id, a.map_index)
         .distinct()
-        .join(check_result, check_result.c.attempt_id == a.id)
-        .join(check_state, state.result_id == check_result.c.id)
-        .where(state.check_id == check_id)
+        .join(check_result, made.attempt_id == a.id)
+        .join(check_state, (state.check_id == made.check_id) & (state.partition_key == made.partition_key))
+        .join(newest, newest.c.id == state.result_id)
+        .join(by, by.c.id == newest.c.attempt_id)
+        .where(state.check_id == check_id, a.dag_id == by.c.dag_id, a.run_id == by.c.run_id)
+        .where((made.id == state.result_id) | (made.status != Status.PASSED.value))
         .order_by(a.dag_id, a.run_id, a.task_id, a.map_index)
     )
     found: list[Rerun] = []

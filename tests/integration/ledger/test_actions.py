@@ -97,6 +97,18 @@ def test_assigned_and_taken_back(book: Book) -> None:
     assert last_event(book).detail == {"assignee": None, "before": "bert", "after": None}
 
 
+def test_every_task_of_the_newest_run_that_found_it_failing_runs_again(book: Book) -> None:
+    failing, passing = result(), result(status="passed")
+    book.record(failing, task=TaskTry("flights", "earlier run", "dbt.build"))
+    book.record(passing, task=TaskTry("flights", "run", "check_before"))
+    book.record(failing, result(check="min"), task=TaskTry("flights", "run", "dbt.build"))
+    book.record(result(check="min"), task=TaskTry("flights", "run", "dbt.other.test"))
+    book.record(failing, task=TaskTry("flights", "run", "dbt.weather.test", try_number=2))
+    assert actions.waive(book.ledger, 1, "anna", ["2013-02"], "a known outage", now=book.now) == [
+        Rerun("flights", "run", "dbt.build", -1), Rerun("flights", "run", "dbt.weather.test", -1)
+    ]  # fmt: skip
+
+
 def test_waived_it_blocks_no_more_until_other_data_is_landed(book: Book) -> None:
     failing, other = result(), result(key="2013-03")
     book.record(failing, task=GATE)
