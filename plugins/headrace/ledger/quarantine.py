@@ -221,6 +221,9 @@ def mark_released(
             if row.state != RELEASING:
                 continue
             state = RELEASED if each.row_ids is None or count_kept(connection, row) == 0 else HELD
+            more = select(func.count()).where(c.quarantine_id == each.quarantine_id, c.state == RELEASING)
+            if state == HELD and (row.release_whole or connection.execute(more).scalar_one()):
+                state = RELEASING  # somebody let more go after the gate had asked: it is for the next one
             mine = quarantine.c.id == each.quarantine_id
             connection.execute(update(quarantine).where(mine).values(state=state, changed_at=now))
             count = "all" if each.row_ids is None else len(each.row_ids)

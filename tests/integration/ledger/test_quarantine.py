@@ -105,3 +105,16 @@ def test_other_data_supersedes_it(held: Book) -> None:
 def test_what_is_no_longer_held(held: Book) -> None:
     record_quarantine(held.ledger, AGAIN, [], places=[PLACE], now=held.now)
     assert states(held) == ("superseded", {"superseded"})
+
+
+@pytest.mark.parametrize("more", [["r003"], None])
+def test_what_is_let_go_while_the_gate_runs_is_for_the_next_one(held: Book, more: list[str] | None) -> None:
+    actions.release_quarantine(held.ledger, 1, "anna", "two are right", ["r001", "r002"], now=held.now)
+    listed = load_releasing(held.ledger, *PLACE)
+    actions.release_quarantine(held.ledger, 1, "ben", "more", more, now=held.now)
+    mark_released(held.ledger, listed, now=held.now)
+    assert states(held)[0] == "releasing"
+    [releasing] = load_releasing(held.ledger, *PLACE)
+    assert (releasing.row_ids, releasing.actor) == (None if more is None else ("r003",), "ben")
+    mark_released(held.ledger, [releasing], now=held.now)
+    assert states(held)[0] == ("released" if more is None else "held")
