@@ -27,12 +27,26 @@ _MOST_RESULTS = 50
 _MOST_CONSEQUENCES = 100
 
 
-def load_incident(ledger: "Ledger", incident_id: int, *, now: datetime | None = None) -> IncidentDetail:
-    """Load one incident; see :func:`headrace.ledger.queries.load_incident`."""
+def load_incident(
+    ledger: "Ledger", incident_id: int, *, dag_ids: Sequence[str] | None = None, now: datetime | None = None
+) -> IncidentDetail:
+    """Load everything that an incident's page shows.
+
+    Lists are bounded: 50 results, 500 partitions and events, 100 consequences, quarantines, runs and models.
+
+    Args:
+        ledger: The ledger.
+        incident_id: Which incident, whatever its DAG.
+        dag_ids: What the lines of incidents name and count beside themselves is of these DAGs only.
+        now: By which a snooze has run out or not; the clock's time when None.
+
+    Raises:
+        UnknownIncidentError: There is none of that number.
+    """
     now = now or datetime.now(UTC)
     with ledger.connect() as connection:
         own = _load_own(connection, incident_id)
-        rows = load_rows(connection, [incident_id, *_find_related(connection, own)], now)
+        rows = load_rows(connection, [incident_id, *_find_related(connection, own)], now, dag_ids)
         row, cause = rows[0], next((each for each in rows if each.id == own["caused_by"]), None)
         partitions = _load_partitions(connection, incident_id)
         results = load_results(
@@ -54,7 +68,7 @@ def load_incident(ledger: "Ledger", incident_id: int, *, now: datetime | None = 
             series=load_series(connection, own["check_id"], row.tool),
             results=results[:_MOST_RESULTS],
             quarantine=list_check_quarantine(connection, own["check_id"]),
-            consequences=[each for each in rows[1:] if each.caused_by == incident_id],
+            consequences=[each for each in rows[1:] if cause is None or each.id != cause.id],
             cause=cause,
             graph=load_graph(connection, row.dataset, find_shown_partition(partitions)),
             blast=load_blast(connection, incident_id, row.dataset),
@@ -63,7 +77,11 @@ def load_incident(ledger: "Ledger", incident_id: int, *, now: datetime | None = 
 
 
 def incident_dag_ids(ledger: "Ledger", incident_id: int) -> set[str]:
-    """Return the DAGs that recorded a result of its check; see :func:`headrace.ledger.queries.incident_dag_ids`."""
+    """Return the DAGs that ever recorded a result of the incident's check.
+
+    Raises:
+        UnknownIncidentError: There is none of that number.
+    """
     with ledger.connect() as connection:
         own = _load_own(connection, incident_id)
         statement = (

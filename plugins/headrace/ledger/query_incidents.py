@@ -52,7 +52,21 @@ def list_incidents(
     cursor: str | None = None,
     now: datetime | None = None,
 ) -> IncidentPage:
-    """Return one page; see :func:`headrace.ledger.queries.list_incidents`."""
+    """Return one page of the inbox.
+
+    Args:
+        ledger: The ledger.
+        wanted: Which incidents.
+        sort: ``severity`` (worst, then last seen first), ``newest`` (last seen first) or ``oldest`` (opened first).
+        limit: Rows of the page, 1 to 200.
+        cursor: ``next`` of the page before; None for the first. A page is found by its last row, not by counting, so
+            that a deep page costs what the first one costs.
+        now: By which a snooze has run out or not; the clock's time when None.
+
+    Raises:
+        InvalidCursorError: The cursor is none, or of another sort.
+        ConfigurationError: No such sort.
+    """
     if sort not in ORDERS:
         raise ConfigurationError(f"incidents cannot be sorted by {sort[:40]!r}: use one of {', '.join(ORDERS)}")
     order, after = ORDERS[sort], decode_cursor(cursor, sort) if cursor else None
@@ -69,7 +83,7 @@ def list_incidents(
         if ids is not None:
             conditions = [incident.c.id.in_(ids)]
         keys = _read_page(connection, conditions, wanted, order, after, limit + 1, now)
-        rows = load_rows(connection, [key.id for key in keys[:limit]], now)
+        rows = load_rows(connection, [key.id for key in keys[:limit]], now, wanted.dag_ids)
     matching = sum(counts.get(state, 0) for state in set(wanted.states or STATES))
     end = keys[limit - 1] if len(keys) > limit else None
     return IncidentPage(

@@ -21,7 +21,7 @@ _FACETS = {"owners": "owner", "datasets": "dataset", "tools": "tool", "assignees
 
 
 def list_facets(ledger: "Ledger", *, dag_ids: Sequence[str] | None = None) -> dict[str, list[str]]:
-    """Return what occurs among incidents; see :func:`headrace.ledger.queries.list_facets`."""
+    """Return what occurs among incidents, sorted: ``owners``, ``datasets``, ``tools``, ``assignees``."""
     with ledger.connect() as connection:
         if dag_ids is None:
             statements = {name: select_distinct(incident.c[column]) for name, column in _FACETS.items()}
@@ -37,7 +37,7 @@ def list_facets(ledger: "Ledger", *, dag_ids: Sequence[str] | None = None) -> di
 
 
 def load_overview(ledger: "Ledger", *, dag_ids: Sequence[str] | None = None, now: datetime | None = None) -> Overview:
-    """Return the health of the inbox; see :func:`headrace.ledger.queries.load_overview`."""
+    """Return how many incidents there are, who waits longest, and whether notifications go out."""
     now = now or datetime.now(UTC)
     conditions = build_conditions(IncidentFilter(dag_ids=dag_ids))
     with ledger.connect() as connection:

@@ -29,7 +29,7 @@ def list_quarantine(
     dag_ids: Sequence[str] | None = None,
     limit: int = 100,
 ) -> list[QuarantineRow]:
-    """Return what was set aside; see :func:`headrace.ledger.queries.list_quarantine`."""
+    """Return what was set aside, newest first, without the rows; an empty ``states`` is every state."""
     statement = _select_quarantine()
     if states:
         statement = statement.where(quarantine.c.state.in_(list(states)))
@@ -45,7 +45,11 @@ def list_quarantine(
 
 
 def load_quarantine(ledger: "Ledger", quarantine_id: int) -> QuarantineRow:
-    """Load one with its rows; see :func:`headrace.ledger.queries.load_quarantine`."""
+    """Load what one check of one run set aside, with its first 200 rows.
+
+    Raises:
+        UnknownQuarantineError: There is none of that number.
+    """
     with ledger.connect() as connection:
         row = connection.execute(_select_quarantine().where(quarantine.c.id == quarantine_id)).mappings().first()
         if row is None:

@@ -18,21 +18,27 @@ COUNTED_MODELS = 1000
 _SHOWN = 100
 
 
-def count_reach(connection: Connection, datasets: Mapping[int, str]) -> dict[int, tuple[int, int, int]]:
+def count_reach(
+    connection: Connection, datasets: Mapping[int, str], dag_ids: Sequence[str] | None = None
+) -> dict[int, tuple[int, int, int]]:
     """Count what each incident of a page reaches, by as many queries whatever the page's length.
 
     Args:
         connection: To the ledger.
         datasets: Incident to its dataset.
+        dag_ids: Only runs of these DAGs, and models that these trained; None is no condition.
 
     Returns:
         Incident to datasets downstream, runs stopped, and models, of the ``COUNTED_MODELS`` newest.
     """
     reach = build_reach(load_edges_below(connection, datasets.values()))
-    stopped = _select_stopped_runs(list(datasets)).subquery()
+    stopping = _select_stopped_runs(list(datasets))
+    if dag_ids is not None:
+        stopping = stopping.where(attempt.c.dag_id.in_(list(dag_ids)))
+    stopped = stopping.subquery()
     counted: Any = connection.execute(select(stopped.c.incident_id, func.count()).group_by(stopped.c.incident_id))
     runs: dict[int, int] = dict(counted.all())
-    models = _count_models(connection, datasets, reach)
+    models = _count_models(connection, datasets, reach, dag_ids)
     return {id_: (reach.count_downstream(name), runs.get(id_, 0), models.get(id_, 0)) for id_, name in datasets.items()}
 
 
@@ -82,7 +88,9 @@ def _select_stopped_runs(incident_ids: Sequence[int]) -> Select[Any]:
     )
 
 
-def _count_models(connection: Connection, datasets: Mapping[int, str], reach: Reach) -> dict[int, int]:
+def _count_models(
+    connection: Connection, datasets: Mapping[int, str], reach: Reach, dag_ids: Sequence[str] | None
+) -> dict[int, int]:
     known = _list_trained(connection)
     trained = {name: [each for each in known if reach.includes(name, each)] for name in set(datasets.values())}
     wanted = {each for names in trained.values() for each in names}
@@ -94,6 +102,9 @@ def _count_models(connection: Connection, datasets: Mapping[int, str], reach: Re
     models = func.aggregate_strings(cast(trained_on.c.model_id, String), ",")  # a row for each would be thousands
     statement = select(trained_on.c.dataset, trained_on.c.partition_key, models)
     statement = statement.where(*_trained_on(wanted, keys), trained_on.c.model_id > newest - COUNTED_MODELS)
+    if dag_ids is not None:
+        shown = select(trained_model.c.id).where(trained_model.c.dag_id.in_(list(dag_ids)))
+        statement = statement.where(trained_on.c.model_id.in_(shown))
     rows: Any = connection.execute(statement.group_by(trained_on.c.dataset, trained_on.c.partition_key))
     on: dict[str, dict[str, list[str]]] = defaultdict(dict)
     for dataset, key, ids in rows:

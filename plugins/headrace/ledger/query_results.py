@@ -27,7 +27,7 @@ def list_results(
     map_index: int | None = None,
     limit: int = 1000,
 ) -> list[ResultRow]:
-    """Return the results of a run; see :func:`headrace.ledger.queries.list_results`."""
+    """Return what the tasks of a run recorded: the newest try first, within it in the order of recording."""
     statement = select_results().where(attempt.c.dag_id == dag_id, attempt.c.run_id == run_id)
     if task_id is not None:
         statement = statement.where(attempt.c.task_id == task_id)

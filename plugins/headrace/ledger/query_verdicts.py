@@ -20,7 +20,10 @@ _WORST_FIRST = (Decision.BLOCK.value, Decision.WARN.value, Decision.PASS.value)
 def list_partition_verdicts(
     ledger: "Ledger", *, dag_id: str | None = None, dag_ids: Sequence[str] | None = None, limit: int = 200
 ) -> list[VerdictRow]:
-    """Return current verdicts; see :func:`headrace.ledger.queries.list_partition_verdicts`."""
+    """Return the current verdict on each partition that a DAG's tasks gave one on, the newest first.
+
+    The verdict itself may be of another DAG or of a person; ``dag_id`` says who touched the partition.
+    """
     touched = select(verdict.c.dataset, verdict.c.partition_key, func.max(verdict.c.id).label("newest"))
     touched = touched.join(attempt, attempt.c.id == verdict.c.attempt_id)
     if dag_id is not None:
@@ -42,7 +45,7 @@ def list_partition_verdicts(
 
 
 def list_verdict_history(ledger: "Ledger", dataset: str, partition_key: str, *, limit: int = 200) -> list[VerdictRow]:
-    """Return verdicts on one partition; see :func:`headrace.ledger.queries.list_verdict_history`."""
+    """Return the verdicts on one partition (``""``: on the dataset as a whole), newest first."""
     statement = (
         _select_verdicts()
         .where(verdict.c.dataset == dataset, verdict.c.partition_key == partition_key)
