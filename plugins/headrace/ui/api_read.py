@@ -13,7 +13,7 @@ from headrace.ledger.views import IncidentDetail, IncidentFilter, IncidentPage, 
 from headrace.ui.datamodels import Invalid, Key, Name, Plain, Problem, Quarantines, Results, Severity, State, Verdicts
 from headrace.ui.dependencies import LedgerDep
 from headrace.ui.security import Reading
-from headrace.ui.visible import keep_detail, keep_rows, keep_verdicts
+from headrace.ui.visible import keep_verdicts, load_detail
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     401: {"model": Problem, "description": "Nobody is logged in"},
@@ -67,14 +67,14 @@ def list_incidents(
 def show_incident(incident_id: RowId, access: Reading, ledger: LedgerDep) -> IncidentDetail:
     """Show one incident with its timeline, partitions, results and what it reaches."""
     require_readable(incident_id, access, ledger)
-    return keep_detail(queries.load_incident(ledger, incident_id), access)
+    return load_detail(ledger, incident_id, access)
 
 
 @router.get("/incidents/{incident_id}/results")
 def list_incident_results(incident_id: RowId, access: Reading, ledger: LedgerDep) -> Results:
     """List an incident's check results, newest first, at most 50."""
     require_readable(incident_id, access, ledger)
-    return Results(results=keep_rows(queries.load_incident(ledger, incident_id).results, access))
+    return Results(results=list(load_detail(ledger, incident_id, access).results))
 
 
 def require_readable(incident_id: int, access: Reading, ledger: LedgerDep) -> None:

@@ -21,7 +21,7 @@ from headrace.ui.formatting_events import describe_timeline
 from headrace.ui.pages_links import Links
 from headrace.ui.pages_render import render
 from headrace.ui.security import Reading
-from headrace.ui.visible import keep_detail, keep_incidents
+from headrace.ui.visible import load_detail
 
 router = APIRouter(include_in_schema=False)
 
@@ -32,7 +32,7 @@ _SHOWN_QUARANTINES = 5
 def show_incident(request: Request, incident_id: RowId, access: Reading, ledger: LedgerDep) -> HTMLResponse:
     """Show one incident."""
     require_readable(incident_id, access, ledger)
-    detail = keep_detail(queries.load_incident(ledger, incident_id), access)
+    detail = load_detail(ledger, incident_id, access)
     links = Links(request)
     may_act = all(access.may_act(dag_id) for dag_id in queries.incident_dag_ids(ledger, incident_id))
     held = [each.partition_key for each in detail.partitions if each.state == PartitionState.QUARANTINED]
@@ -69,8 +69,7 @@ def show_incident(request: Request, incident_id: RowId, access: Reading, ledger:
 def show_consequences(request: Request, incident_id: RowId, access: Reading, ledger: LedgerDep) -> HTMLResponse:
     """Return the rows that the list shows under an incident; not a page of its own."""
     require_readable(incident_id, access, ledger)
-    rows = keep_incidents(queries.load_incident(ledger, incident_id).consequences, access)
-    unresolved = [row for row in rows if row.state != "resolved"]
+    unresolved = [row for row in load_detail(ledger, incident_id, access).consequences if row.state != "resolved"]
     return render(request, "consequences.html", access, rows=unresolved, may_act=False)
 
 

@@ -1,11 +1,17 @@
 """Leaves out what belongs to DAGs that the user may not read; api-server."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from headrace.ledger import queries
+from headrace.ledger.dag_ids import map_incidents_to_dags
+from headrace.ledger.database import Ledger
 from headrace.ledger.views import BlastRadius, Graph, IncidentDetail, IncidentRow, TaskTry, VerdictRow
 from headrace.ui.security import Access
+
+_NAMES_INCIDENT = ("before", "after", "caused_by", "because")
+"""What an event's detail names another incident by."""
 
 
 class _OfTask(Protocol):
@@ -31,8 +37,18 @@ def keep_verdicts(rows: Sequence[VerdictRow], access: Access) -> list[VerdictRow
     return [row for row in rows if row.id in readable or (row.task is None and readable)]
 
 
-def keep_detail(detail: IncidentDetail, access: Access) -> IncidentDetail:
-    """Keep what the user may read of an incident that the user may read."""
+def load_detail(ledger: Ledger, incident_id: int, access: Access) -> IncidentDetail:
+    """Load an incident that the user may read, with what the user may read of what is beside it.
+
+    Raises:
+        UnknownIncidentError: There is none of that number.
+    """
+    detail = queries.load_incident(ledger, incident_id, dag_ids=access.filter_dag_ids(ledger))
+    dags = map_incidents_to_dags(ledger, sorted(_list_named(detail)))
+    return _keep_detail(detail, access, {id_ for id_, dag_id in dags.items() if access.may_read(dag_id)})
+
+
+def _keep_detail(detail: IncidentDetail, access: Access, named: Set[int]) -> IncidentDetail:
     consequences = keep_incidents(detail.consequences, access)
     cause = detail.cause if detail.cause is not None and access.may_read(detail.cause.dag_id) else None
     shown = {detail.row.id, *(row.id for row in consequences), *([cause.id] if cause else ())}
@@ -42,9 +58,26 @@ def keep_detail(detail: IncidentDetail, access: Access) -> IncidentDetail:
         quarantine=keep_rows(detail.quarantine, access),
         consequences=consequences,
         cause=cause,
+        partitions=[row if row.caused_by in named else replace(row, caused_by=None) for row in detail.partitions],
+        events=[replace(event, detail=_keep_named(event.detail, named)) for event in detail.events],
         graph=_keep_graph(detail.graph, shown),
         blast=_keep_blast(detail.blast, access),
     )
+
+
+def _list_named(detail: IncidentDetail) -> set[int]:
+    """Return the other incidents that partitions and timeline name by their numbers."""
+    values = [row.caused_by for row in detail.partitions]
+    values += [event.detail.get(name) for event in detail.events for name in _NAMES_INCIDENT]
+    return {value for value in values if isinstance(value, int)}
+
+
+def _keep_named(event: Mapping[str, Any], named: Set[int]) -> dict[str, Any]:
+    """Leave out the numbers of incidents that are not to be named; other values under these names are words."""
+    return {
+        name: None if name in _NAMES_INCIDENT and isinstance(value, int) and value not in named else value
+        for name, value in event.items()
+    }
 
 
 def _keep_graph(graph: Graph, shown: set[int]) -> Graph:

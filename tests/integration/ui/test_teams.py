@@ -1,6 +1,7 @@
 """A DAG that the user may not read: what it recorded is not there, in lists and counts and beside other incidents."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,11 @@ from starlette.testclient import TestClient
 from headrace.contracts.lineage import Dataset, Lineage
 from headrace.ledger.database import Ledger
 from headrace.ledger.lineage import sync_lineage
+from headrace.ledger.quarantine import QuarantinedSet, record_quarantine
+from headrace.ledger.training import record_training
+from headrace.ledger.views import TaskTry
+
+from .conftest import DAG_ID, FAILED
 
 BASE = "/headrace/api/v1"
 SECRET = "payments"
@@ -133,3 +139,100 @@ def test_a_consequence_of_a_hidden_incident_is_listed_by_itself(
 
     assert see("admin") == ([cause], 1, 1)
     assert see("viewer") == ([consequence], 1, 1)
+
+
+def test_numbers_of_hidden_incidents_and_runs_are_neither_named_nor_counted(
+    bearer: Callable[[str], TestClient],
+    browser: Callable[[str], TestClient],
+    fail: Callable[..., int],
+    ledger: Ledger,
+    chain: None,
+) -> None:
+    cause, consequence = fail(dag_id=SECRET, dataset="raw.payments"), fail(dataset="marts.flights")
+    own = fail(dataset="raw.own")  # also made to fail by the hidden DAG, which was stopped by it as well
+    fail(dag_id=SECRET, dataset="raw.own", run_id="hidden-run")
+    fail(dataset="raw.own")
+    for pipeline, dag_id in (("hidden_model", SECRET), ("model", DAG_ID)):
+        record_training(
+            ledger,
+            pipeline,
+            dag_id,
+            "run",
+            "2013-02",
+            trained_on={"raw.own": ["2013-02"]},
+            blessed=True,
+            pushed_to=None,
+        )
+
+    def see(role: str) -> tuple[Any, ...]:
+        client = bearer(role)
+        detail = client.get(f"{BASE}/incidents/{consequence}").json()
+        grouped = [event["detail"] for event in detail["events"] if event["kind"] == "grouped"]
+        rows = {row["id"]: row for row in client.get(f"{BASE}/incidents?consequences=true").json()["rows"]}
+        reached = client.get(f"{BASE}/incidents/{own}").json()
+        return (
+            detail["row"]["caused_by"],
+            [each["caused_by"] for each in detail["partitions"]],
+            [(each["after"], each["caused_by"]) for each in grouped],
+            rows[consequence]["caused_by"],
+            (rows[own]["blocked_runs"], rows[own]["models"]),
+            (reached["row"]["blocked_runs"], len(reached["blast"]["dag_runs"])),
+            (reached["row"]["models"], len(reached["blast"]["models"])),
+        )
+
+    assert see("admin") == (cause, [cause], [(cause, cause)], cause, (3, 2), (3, 3), (2, 2))
+    assert see("viewer") == (None, [None], [(None, None)], None, (2, 1), (2, 2), (1, 1))
+    pages = [f"/headrace/incidents/{consequence}", "/headrace/incidents?consequences=1", f"/headrace/incidents/{own}"]
+    shown = {role: "".join(browser(role).get(path).text for path in pages) for role in ("admin", "viewer")}
+    for secret in (f'/incidents/{cause}"', "hidden-run", "hidden_model"):
+        assert secret in shown["admin"], secret
+        assert secret not in shown["viewer"], secret
+
+
+def test_consequences_of_a_hidden_dag_are_not_counted(
+    bearer: Callable[[str], TestClient],
+    browser: Callable[[str], TestClient],
+    fail: Callable[..., int],
+    ledger: Ledger,
+) -> None:
+    datasets = tuple(Dataset(name=name, kind="model") for name in ("raw.flights", "marts.payments"))
+    sync_lineage(ledger, Lineage("test", "1", datasets, (("raw.flights", "marts.payments"),)))
+    cause, hidden = fail(dataset="raw.flights"), fail(dag_id=SECRET, dataset="marts.payments")
+
+    def see(role: str) -> tuple[Any, ...]:
+        (row,) = bearer(role).get(f"{BASE}/incidents").json()["rows"]
+        detail = bearer(role).get(f"{BASE}/incidents/{cause}").json()
+        return row["consequences"], detail["row"]["consequences"], [each["id"] for each in detail["consequences"]]
+
+    assert see("admin") == (1, 1, [hidden])
+    assert see("viewer") == (0, 0, [])
+    assert "1 consequence" in browser("admin").get("/headrace/incidents").text
+    assert "1 consequence" not in browser("viewer").get("/headrace/incidents").text
+    nested = f"/headrace/incidents/{cause}/consequences"
+    assert f'data-id="{hidden}"' in browser("admin").get(nested).text
+    assert f'data-id="{hidden}"' not in browser("viewer").get(nested).text
+
+
+def test_what_a_hidden_dag_set_aside_is_not_there(
+    bearer: Callable[[str], TestClient],
+    browser: Callable[[str], TestClient],
+    fail: Callable[..., int],
+    ledger: Ledger,
+) -> None:
+    fail(dag_id=SECRET, run_id="set-aside", dataset="raw.payments")
+    held = [{"row_id": "1", "row": {"iban": "DE00 1234"}}]
+    task, result = TaskTry(SECRET, "set-aside", "gate"), replace(FAILED, dataset="raw.payments")
+    record_quarantine(
+        ledger, task, [QuarantinedSet("raw.payments", "raw.payments", "2013-02", result, 1, 9, "no", held)]
+    )
+    (row,) = bearer("admin").get(f"{BASE}/quarantine").json()["quarantine"]
+    assert bearer("viewer").get(f"{BASE}/quarantine").json()["quarantine"] == []
+    for path in (f"{BASE}/quarantine/{row['id']}", f"/headrace/quarantine/{row['id']}"):
+        assert "DE00 1234" in browser("admin").get(path).text
+        hidden = browser("viewer").get(path)
+        assert hidden.status_code == 404
+        assert "payments" not in hidden.text
+    assert "raw.payments" in browser("admin").get("/headrace/quarantine").text
+    assert "raw.payments" not in browser("viewer").get("/headrace/quarantine").text
+    body = {"reason": "it is fine", "row_ids": None}
+    assert bearer("op").post(f"{BASE}/quarantine/{row['id']}/release", json=body).status_code == 404
