@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 from typing import Any
 
@@ -224,12 +223,6 @@ def test_nothing_is_written_and_the_file_is_let_go(flights, tmp_path: Path) -> N
     assert sorted(path.as_posix() for path in context.rglob("*")) == before
     with open_warehouse(warehouse) as connection:
         connection.execute("create table t as select 1")
-
-
-def test_a_suite_is_quick(flights) -> None:
-    started = time.monotonic()
-    run_suite(EXPECTATIONS, "flight_features", flights.warehouse, "2013-01")
-    assert time.monotonic() - started < 10
 
 
 def test_the_readme_of_the_expectations_is_true(flights, tmp_path: Path) -> None:

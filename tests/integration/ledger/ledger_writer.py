@@ -17,6 +17,7 @@ from headrace.ledger.views import TaskTry
 def main() -> None:
     spec = json.loads(sys.argv[1])
     gate = Path(spec["gate"]) if "gate" in spec else None
+    print("ready", flush=True)  # noqa: T201
     while gate is not None and not gate.exists():  # so that all begin at once
         time.sleep(0.001)
     with open_ledger(spec["url"]) as ledger:

@@ -32,8 +32,16 @@ def start(url: str, name: str, **spec: Any) -> "subprocess.Popen[str]":
     )
 
 
+def open_gate(gate: Path, writers: "list[subprocess.Popen[str]]") -> None:
+    """Let the writers begin, once every one of them has imported what it needs and waits."""
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n", writer.communicate()
+    gate.touch()
+
+
 def finish(process: "subprocess.Popen[str]") -> int:
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=300)
     assert output == "done\n", errors
     return process.returncode
 
@@ -42,7 +50,7 @@ def test_processes_that_report_the_same_failure_at_once(url: str, tmp_path: Path
     gate = tmp_path / "gate"
     # The ledger is not there yet: they make it at once, too.
     writers = [start(url, str(number), times=5, gate=str(gate)) for number in range(4)]
-    gate.touch()
+    open_gate(gate, writers)
     assert [finish(writer) for writer in writers] == [0, 0, 0, 0]
     with open_ledger(url) as ledger:
         book = Book(ledger)
@@ -58,7 +66,7 @@ def test_processes_that_report_the_same_failure_at_once(url: str, tmp_path: Path
 def test_the_same_try_reported_by_two_processes_at_once(url: str, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     writers = [start(url, "same", gate=str(gate)) for _ in range(2)]
-    gate.touch()
+    open_gate(gate, writers)
     assert [finish(writer) for writer in writers] == [0, 0]
     with open_ledger(url) as ledger:
         book = Book(ledger)

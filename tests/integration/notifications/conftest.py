@@ -72,6 +72,8 @@ class Hooks:
     received: list[tuple[str, dict[str, str], Any]] = field(default_factory=list)
     status: int = 200
     hang: threading.Event | None = None
+    hold: threading.Event | None = None
+    """Until it is set, nothing is answered."""
     port: int = 0
     _server: ThreadingHTTPServer | None = None
 
@@ -84,6 +86,8 @@ class Hooks:
                 if hooks.hang is not None and self.path.startswith("/hangs"):
                     hooks.hang.wait(60)
                     return
+                if hooks.hold is not None:
+                    hooks.hold.wait(300)
                 hooks.received.append((self.path, dict(self.headers), json.loads(body or b"null")))
                 self.send_response(hooks.status)
                 self.send_header("Content-Length", "0")
@@ -133,8 +137,9 @@ def hooks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hooks]:
     server.start()
     monkeypatch.setenv("AIRFLOW_CONN_HOOK", server.connection)
     yield server
-    if server.hang is not None:
-        server.hang.set()
+    for event in (server.hang, server.hold):
+        if event is not None:
+            event.set()
     server.stop()
 
 
