@@ -22,7 +22,7 @@ from headrace.contracts.pipeline import CompiledPipeline
 from headrace.dbt.profiles import build_profiles
 from headrace.exceptions import ConfigurationError
 from headrace.jobs.environment import build_worker_environment
-from headrace.lineage.project import load_project_lineage
+from headrace.lineage.project import describe_unknown_reader, list_unknown_readers, load_project_lineage
 from headrace.settings import Settings
 
 DBT_SOURCES_FILE = "sources.json"
@@ -73,6 +73,8 @@ def compile_all(
         for name in wanted
     ]
     _write_lineage(settings)
+    for pipeline in list_unknown_readers(settings):
+        say(describe_unknown_reader(pipeline))
     return compiled
 
 

@@ -14,6 +14,7 @@ from headrace.gx.suites import list_suites
 from headrace.ledger.database import connect_ledger
 from headrace.ledger.schema import HEAD
 from headrace.ledger_connection import resolve_ledger_url
+from headrace.lineage.project import describe_unknown_reader, list_unknown_readers
 from headrace.notifications.parse_routes import load_routes
 from headrace.settings import Settings
 
@@ -119,10 +120,13 @@ def _examine_pipelines(settings: Settings) -> Iterator[Finding]:
 
 def _examine_lineage(settings: Settings) -> Iterator[Finding]:
     try:
-        stale = is_lineage_stale(settings)
+        stale, unknown = is_lineage_stale(settings), list_unknown_readers(settings)
     except HeadraceError as error:
         yield Finding("lineage", False, error.message, "run 'headrace compile'")
         return
+    for pipeline in unknown:
+        remedy = f'say it as "reads" in {pipeline}/headrace.json; see docs/ml-engineers.md'
+        yield Finding(f"what {pipeline} reads", False, describe_unknown_reader(pipeline), remedy, needed=False)
     found = "not compiled, or its suites, models or pipelines changed since" if stale else "compiled, up to date"
     yield Finding("lineage", not stale, found, "run 'headrace compile'; without it failures are not grouped by cause")
 

@@ -125,7 +125,7 @@ def _add_pipeline(
     datasets[examples] = Dataset(examples, "examples", description=said, **words)
     datasets[model] = Dataset(model, "trained_model", description=said, **words)
     exposed = [names[upstream] for upstream in exposure.upstream if upstream in names] if exposure else []
-    reads = [str(each) for each in pipeline.metadata.get("reads") or exposed]
+    reads = [str(each) for each in pipeline.metadata.get("reads", exposed)]
     return {(examples, model)} | {(dataset, examples) for dataset in reads}
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from headrace.cli.compile import compile_all
 from headrace.cli.doctor import Finding, examine
+from headrace.contracts.pipeline import CompiledPipeline
 from headrace.ledger.database import open_ledger
 from headrace.settings import load_settings
 
@@ -28,6 +29,27 @@ def test_a_pipeline_that_was_never_compiled_is_named(tmp_path: Path) -> None:
     findings = {finding.name: finding for finding in examine(load_settings(tmp_path))}
     assert findings["TFX pipeline penguin"].remedy == "run 'headrace compile'"
     assert not findings["TFX pipeline penguin"].ok
+
+
+@pytest.mark.parametrize(("metadata", "known"), [({}, False), ({"reads": ["features"]}, True), ({"reads": []}, True)])
+def test_a_pipeline_of_which_nobody_knows_what_it_reads_is_named(
+    tmp_path: Path, metadata: dict[str, list[str]], known: bool
+) -> None:
+    settings = load_settings(tmp_path)
+    (tmp_path / "tfx_pipelines" / "penguin").mkdir(parents=True)
+    (tmp_path / "tfx_pipelines" / "penguin" / "pipeline.py").touch()
+    CompiledPipeline("penguin", (), {}, {}, metadata).write(settings.compiled_pipeline_dir("penguin"))
+    said: list[str] = []
+    compile_all(settings, say=said.append)
+    findings = {finding.name: finding for finding in examine(settings)}
+    if known:
+        assert said == []
+        assert "what penguin reads" not in findings
+    else:
+        assert ["nothing is known of what pipeline penguin reads" in line for line in said] == [True]
+        assert "nothing is known" in findings["what penguin reads"].found
+        assert '"reads"' in findings["what penguin reads"].remedy
+        assert not findings["what penguin reads"].needed
 
 
 def test_the_ledger_is_looked_at_and_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
