@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
+from headrace.contracts.json_safe import make_json_safe
+
 
 class Severity(str, Enum):
     """How much a failing check matters; the names are Great Expectations'."""
@@ -71,10 +73,11 @@ class CheckResult:
         return self.status is Status.PASSED
 
     def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON types: what a tool gave that JSON has no word for, as NaN, is a text."""
         document = asdict(self)
+        document.update({name: make_json_safe(document[name]) for name in ("observed", "expected", "sample", "meta")})
         document["severity"] = self.severity.value
         document["status"] = self.status.value
-        document["sample"] = [dict(row) for row in self.sample]
         return document
 
     @classmethod

@@ -7,9 +7,11 @@ from typing import Any
 
 from headrace.contracts.check_result import CheckResult
 from headrace.contracts.files import ContractError, read_json, write_json
+from headrace.contracts.json_safe import make_json_safe
 
 REQUEST_FILE = "request.json"
 OUTCOME_FILE = "outcome.json"
+_ALL = 2**31
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ class NodeOutcome:
     def write(self, folder: Path) -> None:
         document = asdict(self)
         document["checks"] = [check.to_json() for check in self.checks]
+        # All of it is wanted: only what JSON has no word for, as the NaN of an undefined metric, is put in other words.
+        document.update({name: make_json_safe(document[name], items=_ALL) for name in ("outputs", "metrics")})
         write_json(folder / OUTCOME_FILE, document)
 
     @classmethod

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,22 @@ CHECK = CheckResult(
 
 def test_a_check_result_survives_json() -> None:
     assert CheckResult.from_json(json.loads(json.dumps(CHECK.to_json()))) == CHECK
+
+
+def test_what_json_has_no_word_for_does_not_keep_a_result_from_being_told(tmp_path: Path) -> None:
+    nan = float("nan")
+    odd = replace(CHECK, observed=nan, expected={"max": float("inf")}, meta={"unit": b"mph"}, sample=({"wind": nan},))
+    metrics = {"overall": {"auc": nan}, "baseline": None, "slices": [{"slice": {}, "metrics": {}}] * 300}
+    outputs = {"model": [{"uri": "/m", "properties": {"loss": nan}}]}
+    NodeOutcome("Evaluator", "COMPLETE", checks=(odd,), metrics=metrics, outputs=outputs).write(tmp_path)
+    outcome = NodeOutcome.load(tmp_path)
+    (check,) = outcome.checks
+    assert (check.observed, check.expected, check.meta) == ("NaN", {"max": "Infinity"}, {"unit": "mph"})
+    assert check.sample == ({"wind": "NaN"},)
+    assert outcome.metrics is not None
+    assert outcome.metrics["overall"] == {"auc": "NaN"}
+    assert len(outcome.metrics["slices"]) == 300
+    assert outcome.outputs["model"][0]["properties"] == {"loss": "NaN"}
 
 
 def test_an_outcome_survives_its_file(tmp_path: Path) -> None:
