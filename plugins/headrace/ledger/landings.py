@@ -4,19 +4,22 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
+from headrace.contracts.check_result import Status
 from headrace.contracts.json_safe import make_name_safe
 from headrace.ledger.database import Ledger
 from headrace.ledger.incidents import Entry, load_cases, write_timeline
 from headrace.ledger.lineage import load_downstream_names
 from headrace.ledger.quarantine import supersede_quarantine
-from headrace.ledger.schema import check, check_state, landing, quarantine, verdict, waiver
+from headrace.ledger.results import Key
+from headrace.ledger.schema import check, check_state, landing, quarantine, waiver
 from headrace.ledger.statements import chunk, tell_time, upsert_rows, write_on
-from headrace.ledger.verdicts import load_current, write_verdicts
-from headrace.quality.verdict import Decision
+from headrace.ledger.verdicts import write_verdicts
+from headrace.ledger.withdrawals import retire_keys
 
-_HELD = "other data was landed, and it is not checked yet"
+_OF_THE_FILE = ("freshness", "lands")
+"""Checks of when and whether data came, which no gate makes again after a landing."""
 
 
 def record_landing(
@@ -29,8 +32,9 @@ def record_landing(
     """Record what was landed of a partition.
 
     Where a dataset's content is another than before, waivers of it and of everything downstream end for the
-    partition (and those of whole datasets: they spoke of other data), what was set aside of it is superseded, and a
-    verdict that it had is a block until it is checked again.
+    partition (and those of whole datasets: they spoke of other data), what was set aside of it is superseded, and
+    where it was checked its verdict is a block until each of its checks was made again. A failure that only said that
+    its data is too old is no more.
 
     Args:
         ledger: The ledger, or a write transaction of it.
@@ -57,13 +61,41 @@ def record_landing(
         if rows:
             upsert_rows(connection, landing, rows, ("dataset", "partition_key"))
         if changed:
-            _end_waivers(connection, changed, key, now)
+            places = _mark_stale(connection, changed, key)
+            retired = retire_keys(connection, _list_old_ages(connection, changed, key), "other data was landed", now)
+            places |= retired | _end_waivers(connection, changed, key, now)
             _supersede(connection, changed, key, now)
-            _hold_verdicts(connection, changed, key, now)
+            if places:
+                write_verdicts(connection, places, now, retired=retired)
     return changed
 
 
-def _end_waivers(connection: Connection, changed: Sequence[str], partition_key: str, now: datetime) -> None:
+def _mark_stale(connection: Connection, changed: Sequence[str], partition_key: str) -> set[tuple[str, str]]:
+    """Note of the newest results that they speak of other data; return the places that have some."""
+    state, held = check_state.c, set()
+    of_file = select(check.c.id).where(check.c.id == state.check_id, check.c.name.in_(_OF_THE_FILE))
+    for some in chunk(list(changed)):
+        old = state.dataset.in_(some) & (state.partition_key == partition_key) & ~of_file.exists()
+        statement = update(check_state).where(old).values(stale=True).returning(state.dataset)
+        names: Any = connection.execute(statement).scalars()
+        held |= {(str(name), partition_key) for name in names}
+    return held
+
+
+def _list_old_ages(connection: Connection, changed: Sequence[str], partition_key: str) -> list[Key]:
+    state = check_state.c
+    query = select(state.check_id).join(check, check.c.id == state.check_id).order_by(state.check_id)
+    query = query.where(check.c.name.in_(_OF_THE_FILE), state.status != Status.PASSED.value)
+    found: list[Key] = []
+    for some in chunk(list(changed)):
+        ids: Any = connection.execute(query.where(state.dataset.in_(some), state.partition_key == partition_key))
+        found += [(int(check_id), partition_key) for check_id in ids.scalars()]
+    return found
+
+
+def _end_waivers(
+    connection: Connection, changed: Sequence[str], partition_key: str, now: datetime
+) -> set[tuple[str, str]]:
     names = sorted({*changed, *load_downstream_names(connection, changed)})
     why = f"other data was landed: {', '.join(changed)}"
     ended: list[Any] = []
@@ -77,14 +109,13 @@ def _end_waivers(connection: Connection, changed: Sequence[str], partition_key: 
             query = query.where(waiver.c.partition_key.in_([partition_key, ""]))
         ended += connection.execute(query).all()
     if not ended:
-        return
+        return set()
     for some in chunk([row.id for row in ended]):
         connection.execute(update(waiver).where(waiver.c.id.in_(some)).values(ended_at=now, ended_why=why))
     state = check_state.c
     for row in ended:  # by hand, so few
         mine = (state.check_id == row.check_id) & (state.partition_key == row.partition_key)
         connection.execute(update(check_state).where(mine).values(excused=None))
-    write_verdicts(connection, {(row.dataset, row.partition_key) for row in ended}, now)
     of_check = {
         case.check_id: case for case in load_cases(connection, check_ids={row.check_id for row in ended}).values()
     }
@@ -94,6 +125,7 @@ def _end_waivers(connection: Connection, changed: Sequence[str], partition_key: 
         if row.check_id in of_check
     ]
     write_timeline(connection, entries, now)
+    return {(str(row.dataset), str(row.partition_key)) for row in ended}
 
 
 def _supersede(connection: Connection, changed: Sequence[str], partition_key: str, now: datetime) -> None:
@@ -110,20 +142,3 @@ def _supersede(connection: Connection, changed: Sequence[str], partition_key: st
             if row.check_id in of_check
         ]
     write_timeline(connection, entries, now)
-
-
-def _hold_verdicts(connection: Connection, changed: Sequence[str], partition_key: str, now: datetime) -> None:
-    rows = [
-        {
-            "dataset": each.dataset,
-            "partition_key": each.partition_key,
-            "decision": Decision.BLOCK.value,
-            "checked": 0,
-            "causes": [{"message": f"{each.dataset} {each.partition_key}: {_HELD}".replace("  ", " ")}],
-            "why": "held",
-            "decided_at": now,
-        }
-        for each in load_current(connection, changed, [partition_key]).values()
-    ]
-    if rows:
-        connection.execute(insert(verdict), rows)

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from sqlalchemy import Connection, select
 
 from headrace.ledger.database import Ledger
+from headrace.ledger.results import EARLIER_RUN
 from headrace.ledger.schema import attempt, check, quarantine
 from headrace.ledger.statements import chunk, read_on
 from headrace.ledger.views import TaskTry
@@ -25,6 +26,7 @@ def load_set_keys(ledger: Ledger | Connection, quarantine_ids: Collection[int]) 
     with read_on(ledger) as connection:
         for some in chunk(sorted(quarantine_ids)):
             for row in connection.execute(query.where(quarantine.c.id.in_(some))):
-                task = TaskTry(row.dag_id, row.run_id, row.task_id, row.map_index, row.try_number)
+                run_id = str(row.run_id).partition(EARLIER_RUN)[0]  # the warehouse knows no other name of it
+                task = TaskTry(row.dag_id, run_id, row.task_id, row.map_index, row.try_number)
                 found[int(row.id)] = task, str(row.digest)
     return found

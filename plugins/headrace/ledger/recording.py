@@ -1,7 +1,7 @@
 """Recording what a task found: one transaction from results to verdicts, incidents and notifications; orchestration
 interpreter."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -48,6 +48,7 @@ def record_results(
     *,
     now: datetime | None = None,
     complete: bool = False,
+    keep: Collection[str] = (),
 ) -> Recorded:
     """Record what one try of a task found, and all that follows from it, in one transaction.
 
@@ -59,9 +60,10 @@ def record_results(
         task: The try.
         results: What it found; whatever is in them, it is bounded and made storable.
         now: The time; by default the clock's.
-        complete: These are all the checks that the task makes on their datasets' partitions: one that it made in an
-            earlier run and no longer makes counts no more. By default it keeps its last result, for a task that broke
-            off has not made them all.
+        complete: These are all the checks that the task makes on their partitions: one that it made in an earlier run
+            and no longer makes counts no more. By default it keeps its last result, for a task that broke off has not
+            made them all.
+        keep: The tools' own ids of checks that count on all the same: they are still there, and were not made now.
 
     Raises:
         LedgerError: Nothing was recorded; the message says why.
@@ -80,9 +82,9 @@ def record_results(
         places = {(each.result.dataset, each.partition_key) for each in written}
         places |= withdraw_results(connection, attempt_id, gone, now)
         opened = update_incidents(connection, make_name_safe(task.dag_id, 250), written, now)
-        if complete:
-            retire_checks(connection, attempt_id, task, written, now)
-        verdicts = write_verdicts(connection, places, now, attempt_id=attempt_id) if places else []
+        retired = retire_checks(connection, task, written, now, keep) if complete else set()
+        places |= retired
+        verdicts = write_verdicts(connection, places, now, attempt_id=attempt_id, retired=retired) if places else []
     return Recorded(len(written), tuple(verdicts), tuple(opened))
 
 

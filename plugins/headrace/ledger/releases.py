@@ -59,10 +59,9 @@ def waive(
         _require_waivable(act)
         keys = _require_keys(act, partition_keys, PartitionState.FAILING, PartitionState.QUARANTINED)
         case, before = act.case, act.case.state
-        rows = [
-            {"check_id": case.check_id, "partition_key": key, "actor": act.actor, "reason": reason, "at": act.now}
-            for key in keys
-        ]
+        failed = _load_failed_rows(act, keys)
+        of = {"check_id": case.check_id, "actor": act.actor, "reason": reason, "at": act.now}
+        rows = [{**of, "partition_key": key, "failed_rows": failed.get(key)} for key in keys]
         act.connection.execute(insert(waiver), rows)
         for key in keys:
             line = case.lines[key]
@@ -84,6 +83,27 @@ def waive(
                 after=case.state.value,
             )  # fmt: skip
         return _find_tasks(act.connection, case.check_id, keys)
+
+
+def _load_failed_rows(act: Act, keys: Sequence[str]) -> dict[str, int | None]:
+    """Return how many rows fail on each partition, as far as that is known.
+
+    Raises:
+        InvalidActionError: The failure is of data that was replaced since, so nobody knows what would be waived.
+    """
+    state = check_state.c
+    found: list[Any] = []
+    for some in chunk(keys):
+        mine = (state.check_id == act.case.check_id) & state.partition_key.in_(some)
+        found += act.connection.execute(select(state.partition_key, state.failed_rows, state.stale).where(mine)).all()
+    stale = sorted(str(row.partition_key) for row in found if row.stale)
+    if stale:
+        raise InvalidActionError(
+            f"other data of {_name(stale)} was landed since the check failed: wait for its gate, which says whether it "
+            "still does",
+            incident_id=act.case.id,
+        )
+    return {str(row.partition_key): row.failed_rows for row in found}
 
 
 def _require_waivable(act: Act) -> None:

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, select, update
 
 from headrace.contracts.check_result import CheckResult, Severity, Status
 from headrace.contracts.json_safe import make_name_safe, make_text_safe
 from headrace.ledger.safe_results import describe_person, make_result_safe
-from headrace.ledger.schema import attempt, check, check_result, check_state
+from headrace.ledger.schema import attempt, check, check_result, check_state, landing
 from headrace.ledger.statements import chunk, upsert, upsert_rows
 from headrace.ledger.views import TaskTry
 from headrace.quality.check_digest import digest_check
@@ -52,17 +52,36 @@ class Written:
 
 def write_attempt(connection: Connection, task: TaskTry, partition_key: str, now: datetime) -> int:
     """Write the try, or find it, and return its id."""
-    row = {
+    key = {
         "dag_id": make_name_safe(task.dag_id, 250),
         "run_id": make_name_safe(task.run_id, 250),
         "task_id": make_name_safe(task.task_id, 250),
         "map_index": task.map_index,
         "try_number": task.try_number,
-        "partition_key": make_name_safe(partition_key, 100),
-        "recorded_at": now,
     }
+    row = {**key, "partition_key": make_name_safe(partition_key, 100), "recorded_at": now}
+    if task.instance is not None:
+        row["instance"] = instance = make_name_safe(task.instance, 100)
+        _set_earlier_apart(connection, key, instance)
     written = upsert_rows(connection, attempt, [row], _ATTEMPT_KEY)
     return int(written.scalars().one())
+
+
+def _set_earlier_apart(connection: Connection, key: Mapping[str, Any], instance: str) -> None:
+    """Rename the run of an attempt that only has the name of this one: its run was deleted, and its id used again.
+
+    Its results stay what they were: of another run, and older than any result of this one.
+    """
+    c = attempt.c
+    mine = and_(*(c[name] == value for name, value in key.items()))
+    other = connection.execute(select(c.id, c.instance).where(mine, c.instance != instance)).first()
+    if other is not None:
+        renamed = make_name_safe(f"{key['run_id']}{EARLIER_RUN}{other.instance})", 250)
+        connection.execute(update(attempt).where(c.id == other.id).values(run_id=renamed))
+
+
+EARLIER_RUN = " (earlier run, "
+"""Follows the id of a run that was used again, before the id of the older run's task instance."""
 
 
 _ATTEMPT_KEY = ("dag_id", "run_id", "task_id", "map_index", "try_number")
@@ -238,6 +257,7 @@ def write_states(connection: Connection, results: Sequence[Written], now: dateti
             "failed_rows": written.result.failed_rows,
             "quarantined_rows": written.result.quarantined_rows,
             "recorded_at": now,
+            "stale": False,
         }
         for written in results
         if written.newest
@@ -270,7 +290,12 @@ def restore_states(connection: Connection, attempt_id: int, keys: Sequence[Key])
             connection.execute(delete(check_state).where(state))
             continue
         copied = ("severity", "status", "excused", "failed_rows", "quarantined_rows", "recorded_at")
+        landed = select(landing.c.landed_at).where(
+            landing.c.dataset == dataset, landing.c.partition_key == partition_key
+        )
+        since = connection.execute(landed).scalar()
         values = {name: getattr(row, name) for name in copied}
+        values["stale"] = since is not None and since >= row.recorded_at
         connection.execute(update(check_state).where(state).values(result_id=row.id, **values))
     return restored
 

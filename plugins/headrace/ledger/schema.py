@@ -23,11 +23,12 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
 VERSION_TABLE = "ledger_version"
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration; kept in step with ``migrations/versions/`` by a test."""
 
 
@@ -128,6 +129,7 @@ attempt = Table(
     Column("try_number", Integer, nullable=False),
     Column("partition_key", String(100), nullable=False),
     Column("recorded_at", UtcDateTime, nullable=False),
+    Column("instance", String(100)),  # of Airflow, unique for each try; None: not known
     UniqueConstraint("dag_id", "run_id", "task_id", "map_index", "try_number"),
 )
 
@@ -167,6 +169,7 @@ check_state = Table(
     Column("failed_rows", BigInteger),
     Column("quarantined_rows", BigInteger, nullable=False),
     Column("recorded_at", UtcDateTime, nullable=False),
+    Column("stale", Boolean, nullable=False, server_default=false()),  # other data was landed since
     Index(None, "dataset", "partition_key"),
     Index(None, "result_id"),
 )
@@ -287,6 +290,7 @@ waiver = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),  # superseded by a landing, or revoked
     Column("ended_why", Text),
+    Column("failed_rows", BigInteger),  # that it was given for: more of them end it; None: for any number
     Index(None, "check_id", "partition_key"),
 )
 
@@ -344,6 +348,7 @@ trained_model = Table(
     Column("blessed", Boolean),
     Column("pushed_to", Text),
     Column("at", UtcDateTime, nullable=False),
+    Column("blessings", Json),  # node to its word; `blessed` is what all say together
     UniqueConstraint("pipeline", "dag_id", "run_id"),
 )
 trained_on = Table(

@@ -26,6 +26,7 @@ __all__ = [
 Place = tuple[str, str]
 """A dataset and a partition key."""
 _PASS = CheckResult("", "", "", "", None, Severity.INFO, Status.PASSED, "")
+_HELD = "other data was landed, and it is not checked yet"
 
 
 def load_verdict(ledger: Ledger | Connection, dataset: str, partition_key: str) -> VerdictRow | None:
@@ -117,10 +118,13 @@ def write_verdicts(
     attempt_id: int | None = None,
     why: str = "checked",
     actor: str | None = None,
+    retired: Collection[Place] = (),
 ) -> list[VerdictRow]:
     """Decide the verdict on each place from its checks' newest results; append it where it is another than before.
 
-    The decision or its causes make it another; the number of checks is kept up in the current one.
+    The decision or its causes make it another; the number of checks is kept up in the current one. While a check was
+    not made on what was landed since, the verdict is a block (``held``), whatever other checks say. A place of
+    ``retired`` whose last check was removed blocks no more; elsewhere no result is a failure.
 
     Returns:
         The current verdict on each place.
@@ -130,18 +134,23 @@ def write_verdicts(
     before = load_current(connection, datasets, partitions)
     rows = []
     counted = []
-    for place, (decision, checked) in decided.items():
-        shown = [_describe_cause(cause) for cause in decision.causes]
+    for place, (found, checked, stale) in decided.items():
+        decision, shown = found.decision, [_describe_cause(cause) for cause in found.causes]
+        if stale:
+            decision = Decision.BLOCK
+            shown.insert(0, {"message": f"{' '.join(filter(None, place))}: {_HELD}"})
+        elif not checked and place in retired:
+            decision = Decision.PASS
         last = before.get(place)
-        if last is None or last.decision != decision.decision.value or _essence(last.causes) != _essence(shown):
+        if last is None or last.decision != decision.value or _essence(last.causes) != _essence(shown):
             rows.append(
                 {
                     "dataset": place[0],
                     "partition_key": place[1],
-                    "decision": decision.decision.value,
+                    "decision": decision.value,
                     "checked": checked,
                     "causes": shown,
-                    "why": why,
+                    "why": "held" if stale else why,
                     "actor": actor,
                     "attempt_id": attempt_id,
                     "decided_at": now,
@@ -161,22 +170,25 @@ def write_verdicts(
 
 def _decide(
     connection: Connection, places: Collection[Place], datasets: Sequence[str], partitions: Sequence[str]
-) -> dict[Place, tuple[Verdict, int]]:
+) -> dict[Place, tuple[Verdict, int, int]]:
+    """Return the verdict on each place with how many checks it is from, and how many spoke of data replaced since."""
     state = check_state.c
-    counts: dict[Place, int] = {}
+    counts: dict[Place, tuple[int, int]] = {}
     failures: dict[Place, list[CheckResult]] = {}
     for some in chunk(datasets):
         for keys in chunk(partitions):
             inside = state.dataset.in_(some) & state.partition_key.in_(keys)
-            count = select(state.dataset, state.partition_key, func.count().label("checked")).where(inside)
-            for row in connection.execute(count.group_by(state.dataset, state.partition_key)):
-                counts[str(row.dataset), str(row.partition_key)] = int(row.checked)
-            for row in connection.execute(_select_failures().where(inside)):
+            count = select(state.dataset, state.partition_key, state.stale, func.count().label("checked")).where(inside)
+            for row in connection.execute(count.group_by(state.dataset, state.partition_key, state.stale)):
+                place = str(row.dataset), str(row.partition_key)
+                fresh, stale = counts.get(place, (0, 0))
+                counts[place] = (fresh, int(row.checked)) if row.stale else (int(row.checked), stale)
+            for row in connection.execute(_select_failures().where(inside, ~state.stale)):
                 failures.setdefault((str(row.dataset), str(row.partition_key)), []).append(_restore_cause(row))
     decided = {}
     for place in places:
-        failing, checked = failures.get(place, []), counts.get(place, 0)
-        decided[place] = decide_verdict([*failing, *[_PASS] * (checked - len(failing))]), checked
+        failing, (checked, stale) = failures.get(place, []), counts.get(place, (0, 0))
+        decided[place] = decide_verdict([*failing, *[_PASS] * (checked - len(failing))]), checked, stale
     return decided
 
 

@@ -1,12 +1,13 @@
 """Results that are taken back, and checks that are made no more; orchestration interpreter."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, or_, select, tuple_
 
 from headrace.contracts.check_result import Severity, Status
+from headrace.contracts.json_safe import make_name_safe
 from headrace.ledger.incidents import Case, Entry, load_cases, write_cases, write_timeline
 from headrace.ledger.results import Key, Written, delete_results, restore_result, restore_states
 from headrace.ledger.schema import attempt, check, check_result, check_state
@@ -93,38 +94,57 @@ def _resolve(case: Case, resolution: Resolution, now: datetime, reason: str) -> 
 
 
 def retire_checks(
-    connection: Connection, attempt_id: int, task: TaskTry, written: Sequence[Written], now: datetime
-) -> None:
-    """Forget the last results of checks that a task made on a partition and makes no more.
+    connection: Connection,
+    task: TaskTry,
+    written: Sequence[Written],
+    now: datetime,
+    keep: Collection[str] = (),
+) -> set[Place]:
+    """Forget the last results of checks that a task made on some partitions and makes no more.
+
+    A test of dbt may be made by any task of its group (the run, or a model's own task), so the group forgets it; any
+    other check is of the task that makes it. The checks of a dataset whose last one was removed are among them.
 
     Args:
         connection: A write transaction.
-        attempt_id: The try.
         task: The try's task; what other tasks check stays.
         written: Everything that the task checks now.
         now: The time.
+        keep: The tools' own ids of checks that stay though they were not made now.
+
+    Returns:
+        Dataset partitions whose verdict has to be decided anew.
     """
     keys = {each.key for each in written}
-    stale = [
-        key
-        for key in _load_task_states(connection, task, {(each.result.dataset, each.partition_key) for each in written})
-        if key not in keys
-    ]
-    if not stale:
-        return
+    made = _load_task_states(connection, task, sorted({each.partition_key for each in written}), _runs_dbt(written))
+    gone = [(check_id, key) for check_id, key, tool_id in made if (check_id, key) not in keys and tool_id not in keep]
+    return retire_keys(connection, gone, "the task does not make this check any more", now)
+
+
+def retire_keys(connection: Connection, keys: Sequence[Key], reason: str, now: datetime) -> set[Place]:
+    """Forget the last results of some checks on some partitions; incidents that nothing keeps open are resolved.
+
+    Returns:
+        Dataset partitions whose verdict has to be decided anew.
+    """
     c = check_state.c
-    for some in chunk(stale, 500):
-        connection.execute(delete(check_state).where(tuple_(c.check_id, c.partition_key).in_(some)))
-    checks, partitions = {check_id for check_id, _ in stale}, {key for _, key in stale}
+    places: set[Place] = set()
+    for some in chunk(keys, 500):
+        statement = delete(check_state).where(tuple_(c.check_id, c.partition_key).in_(some))
+        gone: Any = connection.execute(statement.returning(c.dataset, c.partition_key))
+        places |= {(str(row.dataset), str(row.partition_key)) for row in gone}
+    if not places:
+        return places
+    checks, partitions = {check_id for check_id, _ in keys}, {key for _, key in keys}
     cases = load_cases(connection, check_ids=checks, partition_keys=partitions)
     of_check = {case.check_id: case for case in cases.values()}
     entries: list[Entry] = []
-    for check_id, key in stale:
+    for check_id, key in keys:
         case = of_check.get(check_id)
         if case is not None and key in case.lines and case.lines[key].state.unsettled:
             case.lines[key].state = PartitionState.RETIRED
             case.touched.add(key)
-            entries.append(Entry(case, "retired", {"reason": "the task does not make this check any more"}, key))
+            entries.append(Entry(case, "retired", {"reason": reason}, key))
     for case in cases.values():
         if case.touched:
             step = decide_pass(case.standing, len(case.unsettled), {PartitionState.RETIRED})
@@ -135,22 +155,37 @@ def retire_checks(
                 )
     write_cases(connection, list(cases.values()))
     write_timeline(connection, entries, now)
+    return places
 
 
-def _load_task_states(connection: Connection, task: TaskTry, places: set[Place]) -> list[Key]:
+_DBT_APART = ("freshness",)
+"""Checks of dbt that a task of their own makes, apart from the tests."""
+
+
+def _runs_dbt(written: Sequence[Written]) -> bool:
+    return any(each.result.tool == "dbt" and each.result.check not in _DBT_APART for each in written)
+
+
+def _load_task_states(
+    connection: Connection, task: TaskTry, partitions: Sequence[str], runs_dbt: bool
+) -> list[tuple[int, str, str | None]]:
+    """Load the checks whose last result is of a task, or of dbt's tests in its group, with the tools' own ids."""
+    dag_id, task_id = make_name_safe(task.dag_id, 250), make_name_safe(task.task_id, 250)
+    of_task = (attempt.c.task_id == task_id) & (attempt.c.map_index == task.map_index)
+    group = task_id.rpartition(".")[0]
+    if runs_dbt and group:
+        of_dbt = (check.c.tool == "dbt") & check.c.name.not_in(_DBT_APART)
+        of_task |= of_dbt & attempt.c.task_id.startswith(f"{group}.", autoescape=True)
     query = (
-        select(check_state.c.check_id, check_state.c.partition_key, check_state.c.dataset)
+        select(check_state.c.check_id, check_state.c.partition_key, check.c.tool_id)
+        .join(check, check.c.id == check_state.c.check_id)
         .join(check_result, check_result.c.id == check_state.c.result_id)
         .join(attempt, attempt.c.id == check_result.c.attempt_id)
-        .where(attempt.c.dag_id == task.dag_id, attempt.c.task_id == task.task_id)
-        .where(attempt.c.map_index == task.map_index)
+        .where(attempt.c.dag_id == dag_id, of_task)
         .order_by(check_state.c.check_id)
     )
-    found: list[Key] = []
-    for datasets in chunk(sorted({name for name, _ in places})):
-        for partitions in chunk(sorted({key for _, key in places})):
-            inside = check_state.c.dataset.in_(datasets) & check_state.c.partition_key.in_(partitions)
-            for row in connection.execute(query.where(inside)):
-                if (row.dataset, row.partition_key) in places:
-                    found.append((int(row.check_id), str(row.partition_key)))
+    found: list[tuple[int, str, str | None]] = []
+    for some in chunk(partitions):
+        rows = connection.execute(query.where(check_state.c.partition_key.in_(some)))
+        found += [(int(row.check_id), str(row.partition_key), row.tool_id) for row in rows]
     return found
