@@ -15,7 +15,7 @@ from headrace.airflow.delivery import preload_notifier
 from headrace.airflow.delivery_process import DeliveryProcess
 from headrace.exceptions import LedgerError
 from headrace.ledger.database import Ledger
-from headrace.ledger.heartbeats import NOTIFIER, record_heartbeat
+from headrace.ledger.heartbeats import NOTIFIER, load_heartbeat_detail, record_heartbeat
 from headrace.ledger.outbox_delivery import Leased, lease_due, mark_delivered, mark_failed, wake_routes
 from headrace.ledger.outbox_routing import (
     BATCH,
@@ -37,6 +37,8 @@ LEASE_MARGIN = timedelta(seconds=10)
 """How much longer a lease is than the delivery may take."""
 TICK_SECONDS = 10
 POLL_SECONDS = 1.0
+FILE_WAS_THERE = "file_was_there"
+"""Key of the heartbeat that says whether a routes' file was ever seen."""
 
 log = logging.getLogger("headrace.notifier")
 
@@ -81,6 +83,7 @@ class NotifierLoop:
         self._running: dict[str, tuple[Leased, DeliveryProcess]] = {}
         self._unmarked: list[tuple[Leased, str]] = []
         self._seen: object = None
+        self._file_was_there: bool | None = None
         self._next_tick = 0.0
 
     @property
@@ -138,7 +141,10 @@ class NotifierLoop:
             return
         first = self._seen is None
         self._seen = seen
-        before, self.routes = self.routes, load_routes(self._file)
+        if self._file_was_there is None:  # another notifier may have seen it, before this one was started
+            self._file_was_there = bool(load_heartbeat_detail(self._ledger, NOTIFIER).get(FILE_WAS_THERE))
+        self._file_was_there |= seen is not None
+        before, self.routes = self.routes, load_routes(self._file, was_there=self._file_was_there)
         if self.routes == before:
             return
         for problem in self.routes.problems:
@@ -154,7 +160,12 @@ class NotifierLoop:
     def _tick(self) -> None:
         now = self._clock()
         expire_snoozes(self._ledger, now)
-        detail = {"owner": self._owner, "routes": len(self.routes.routes), "problems": list(self.routes.problems)[:20]}
+        detail = {
+            "owner": self._owner,
+            "routes": len(self.routes.routes),
+            "problems": list(self.routes.problems)[:20],
+            FILE_WAS_THERE: bool(self._file_was_there),
+        }
         record_heartbeat(self._ledger, NOTIFIER, detail, now)
 
     def _route(self) -> int:

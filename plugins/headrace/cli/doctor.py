@@ -12,10 +12,11 @@ from headrace.dbt.profiles import load_warehouse_path
 from headrace.exceptions import HeadraceError
 from headrace.gx.suites import list_suites
 from headrace.ledger.database import connect_ledger
+from headrace.ledger.heartbeats import NOTIFIER, load_heartbeat_detail
 from headrace.ledger.schema import HEAD
 from headrace.ledger_connection import resolve_ledger_url
 from headrace.lineage.project import describe_unknown_reader, list_unknown_readers
-from headrace.notifications.parse_routes import load_routes
+from headrace.notifications.parse_routes import describe_lost_file, load_routes
 from headrace.settings import Settings
 
 PACKAGES = (
@@ -146,6 +147,10 @@ def _examine_ledger(settings: Settings) -> Iterator[Finding]:
 
 def _examine_notifications(settings: Settings) -> Iterator[Finding]:
     file = settings.notifications_file
+    if not file.exists() and _was_routed(settings):
+        remedy = f"put {file} back, or write one that holds 'routes: []'"
+        yield Finding("notifications", False, describe_lost_file(file), remedy)
+        return
     if not file.exists():
         remedy = "write one where somebody is to be told; see docs/on-call.md"
         yield Finding("notifications", False, f"{file} does not exist: nobody is told", remedy, needed=False)
@@ -153,6 +158,18 @@ def _examine_notifications(settings: Settings) -> Iterator[Finding]:
     routes = load_routes(file)
     found = "; ".join(routes.problems) or f"{file}: {', '.join(routes.routes) or 'no routes'}"
     yield Finding("notifications", not routes.problems, found, f"mend {file}; see docs/notifications.md")
+
+
+def _was_routed(settings: Settings) -> bool:
+    """Return whether a notifier of this ledger ever saw a routes' file."""
+    if settings.ledger_conn_id is None and not settings.ledger_path.exists():
+        return False
+    try:
+        with connect_ledger(resolve_ledger_url(settings)) as ledger:
+            ledger.check()
+            return bool(load_heartbeat_detail(ledger, NOTIFIER).get("file_was_there"))
+    except HeadraceError:
+        return False  # what is wrong with the ledger is a finding of its own
 
 
 def _examine_machine(settings: Settings) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from headrace.cli.exit_codes import ExitCode
 from headrace.cli.notifier import ask_notifier
 from headrace.cli.options import Json, ProjectDir, make_console, print_json, show_time
 from headrace.cli.project_ledger import open_project_ledger
+from headrace.ledger.heartbeats import NOTIFIER, load_heartbeat_detail
 from headrace.ledger.outbox_list import STATES, list_notifications, retry_notifications
 from headrace.settings import load_settings
 
@@ -36,8 +37,9 @@ def list_(
     states = state or ["pending", "held", "dead"]
     with open_project_ledger(load_settings(project_dir)) as ledger:
         rows = list_notifications(ledger, datetime.now(UTC), states=states, incident_id=incident, limit=limit)
+        problems = load_heartbeat_detail(ledger, NOTIFIER).get("problems", [])
     if as_json:
-        print_json({"notifications": [asdict(row) for row in rows]})
+        print_json({"notifications": [asdict(row) for row in rows], "problems": problems})
         return
     table = Table("id", "incident", "change", "route", "state", "tries", "next or done", "what went wrong")
     for row in rows:
@@ -54,6 +56,8 @@ def list_(
         )
     console = make_console(False)
     console.print(table if rows else "No such notifications.")
+    for problem in problems:
+        console.print(problem, style="red", markup=False, highlight=False)
 
 
 @app.command()

@@ -51,15 +51,26 @@ def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[An
 _UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
 
 
-def load_routes(path: Path) -> Routes:
-    """Load the routes' file; a file that is not there holds no routes, and is no problem."""
+def load_routes(path: Path, *, was_there: bool = False) -> Routes:
+    """Load the routes' file.
+
+    A file that was never there holds no routes, and is no problem. One that was there and is gone may be on its way
+    back: nothing is routed until it is.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return Routes()
+        return Routes(problems=[describe_lost_file(path)], held=True) if was_there else Routes()
     except (OSError, UnicodeDecodeError) as error:
         return Routes(problems=[f"{path}: cannot be read: {error}"], held=True)
     return parse_routes(text, str(path))
+
+
+def describe_lost_file(path: Path) -> str:
+    return (
+        f"{path}: was there and is gone: notifications are held until it is back; a file that holds 'routes: []' says "
+        "that nobody is to be told"
+    )
 
 
 def parse_routes(text: str, file: str) -> Routes:

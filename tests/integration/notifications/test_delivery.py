@@ -278,6 +278,33 @@ def test_a_file_that_cannot_be_read_holds_everything(desk: Desk, hooks: Hooks, t
     assert hooks.changes == [(incident, "opened")]
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_file_that_is_gone_holds_everything_until_it_is_back(desk: Desk, hooks: Hooks, restarted: bool) -> None:
+    desk.write_routes(hook_route())
+    loop = desk.drain()
+    desk.file.unlink()
+    incident = desk.open_incident()
+    desk.enqueue(incident, "opened")
+    loop = desk.drain(None if restarted else loop)
+    assert count_notifications(desk.ledger) == {"pending": 1}
+    assert ["was there and is gone" in problem for problem in loop.routes.problems] == [True]
+    desk.write_routes(hook_route())
+    desk.drain(loop)
+    assert hooks.changes == [(incident, "opened")]
+
+
+def test_a_file_without_routes_says_that_nobody_is_told(desk: Desk, hooks: Hooks) -> None:
+    desk.write_routes(hook_route())
+    loop = desk.drain()
+    desk.write_routes()
+    desk.enqueue(desk.open_incident(), "opened")
+    desk.drain(loop)
+    assert count_notifications(desk.ledger) == {}
+    desk.write_routes(hook_route())
+    desk.drain(loop)
+    assert hooks.received == []
+
+
 def test_a_mended_route_is_tried_at_once(desk: Desk, hooks: Hooks) -> None:
     desk.write_routes(hook_route(arguments={"http_conn_id": "nowhere"}))
     incident = desk.open_incident()

@@ -1,5 +1,6 @@
 """``headrace doctor`` names what is missing and how to get it."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from headrace.cli.compile import compile_all
 from headrace.cli.doctor import Finding, examine
 from headrace.contracts.pipeline import CompiledPipeline
 from headrace.ledger.database import open_ledger
+from headrace.ledger.heartbeats import NOTIFIER, record_heartbeat
 from headrace.settings import load_settings
 
 ROOT = Path(__file__).parents[3]
@@ -75,6 +77,21 @@ def test_the_ledger_is_looked_at_and_left_as_it_is(tmp_path: Path, monkeypatch: 
     assert not look().ok
     assert "hush" not in f"{look()}"
     assert "cannot be reached" in look().found
+
+
+def test_routes_that_are_gone_are_missed_and_routes_that_never_were_are_not_needed(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path)
+
+    def look() -> Finding:
+        return next(finding for finding in examine(settings) if finding.name == "notifications")
+
+    with open_ledger(settings.ledger_path) as ledger:
+        record_heartbeat(ledger, NOTIFIER, {"file_was_there": False}, datetime.now(UTC))
+        assert not look().needed
+        record_heartbeat(ledger, NOTIFIER, {"file_was_there": True}, datetime.now(UTC))
+    assert look().needed
+    assert "was there and is gone: notifications are held" in look().found
+    assert "routes: []" in look().remedy
 
 
 def test_what_is_wrong_with_the_routes_is_told(tmp_path: Path) -> None:
