@@ -16,8 +16,9 @@ from headrace.ledger.quarantine import QuarantinedSet, record_quarantine
 from headrace.ledger.results import Key, Written, keep_worst, write_attempt, write_checks, write_results, write_states
 from headrace.ledger.statements import tell_time, write_on
 from headrace.ledger.training import record_statistics, record_training
-from headrace.ledger.verdicts import load_waivers, write_verdicts
+from headrace.ledger.verdicts import write_verdicts
 from headrace.ledger.views import TaskTry, VerdictRow
+from headrace.ledger.waivers import Waiver, end_outgrown, is_waiver, load_waivers
 from headrace.ledger.withdrawals import retire_checks, withdraw_results
 
 __all__ = [
@@ -79,6 +80,9 @@ def record_results(
         candidates = keep_worst([_excuse(check_id, each, waivers) for check_id, each in checked])
         written, gone = write_results(connection, attempt_id, candidates, now)
         write_states(connection, written, now)
+        if waivers:
+            newest = [each for each in written if each.newest and not each.result.passed]
+            end_outgrown(connection, waivers, [(*each.key, each.result.failed_rows) for each in newest], now)
         places = {(each.result.dataset, each.partition_key) for each in written}
         places |= withdraw_results(connection, attempt_id, gone, now)
         opened = update_incidents(connection, make_name_safe(task.dag_id, 250), written, now)
@@ -88,11 +92,18 @@ def record_results(
     return Recorded(len(written), tuple(verdicts), tuple(opened))
 
 
-def _excuse(check_id: int, result: CheckResult, waivers: Mapping[Key, str]) -> Written:
-    """Give a failure that is waived its excuse, and take from a pass what it does not need."""
+def _excuse(check_id: int, result: CheckResult, waivers: Mapping[Key, Waiver]) -> Written:
+    """Give a failure that is waived its excuse, and take from a pass what it does not need.
+
+    What the task knew of waivers may have ended while it ran: those that hold now count. That its rows were released,
+    the task alone knows.
+    """
     key = result.partition_key or ""
     waiver = None if result.passed else waivers.get((check_id, key))
-    excused = None if result.passed else result.excused or waiver
+    if waiver is not None and not waiver.covers(result.failed_rows):
+        waiver = None
+    told = None if result.passed or is_waiver(result.excused) else result.excused
+    excused = told or (waiver.excuse if waiver else None)
     if excused != result.excused:
         result = replace(result, excused=excused)
     return Written(check_id, key, result, waived=waiver is not None)

@@ -16,7 +16,8 @@ from headrace.ledger.incidents import Entry, load_cases, write_timeline
 from headrace.ledger.quarantine import HELD, RELEASED, RELEASING
 from headrace.ledger.schema import attempt, check, check_result, check_state, quarantine, quarantined_row, waiver
 from headrace.ledger.statements import chunk, tell_time
-from headrace.ledger.verdicts import describe_waiver, write_verdicts
+from headrace.ledger.verdicts import write_verdicts
+from headrace.ledger.waivers import describe_waiver
 from headrace.quality.incidents import PartitionState, decide_pass, explain_unwaivable
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, select, update
@@ -13,6 +14,7 @@ from headrace.ledger.safe_results import describe_person, make_result_safe
 from headrace.ledger.schema import attempt, check, check_result, check_state, landing
 from headrace.ledger.statements import chunk, upsert, upsert_rows
 from headrace.ledger.views import TaskTry
+from headrace.ledger.waivers import is_waiver, load_waivers
 from headrace.quality.check_digest import digest_check
 from headrace.quality.incidents import weigh_failure
 from headrace.quality.verdict import SEVERITY_RANK
@@ -270,8 +272,8 @@ def restore_states(connection: Connection, attempt_id: int, keys: Sequence[Key])
     """Put back the newest result of other tries as the state, where this try's is taken back.
 
     Returns:
-        Of each check and partition whose state was this try's, the row of ``check_result`` that is newest now, with
-        its ``dataset``; None where there is none left.
+        Of each check and partition whose state was this try's, what the row of ``check_state`` says now; None where
+        there is no result left.
     """
     restored: dict[Key, Any] = {}
     for check_id, partition_key in keys:  # a try hardly ever takes something back
@@ -285,7 +287,7 @@ def restore_states(connection: Connection, attempt_id: int, keys: Sequence[Key])
             continue
         last = select(func.max(check_result.c.id)).where(of, check_result.c.attempt_id != attempt_id)
         row = connection.execute(select(check_result).where(check_result.c.id == last.scalar_subquery())).first()
-        restored[check_id, partition_key] = row
+        restored[check_id, partition_key] = None
         if row is None:
             connection.execute(delete(check_state).where(state))
             continue
@@ -295,9 +297,22 @@ def restore_states(connection: Connection, attempt_id: int, keys: Sequence[Key])
         )
         since = connection.execute(landed).scalar()
         values = {name: getattr(row, name) for name in copied}
+        values["excused"] = _restore_excuse(connection, row)
         values["stale"] = since is not None and since >= row.recorded_at
         connection.execute(update(check_state).where(state).values(result_id=row.id, **values))
+        restored[check_id, partition_key] = SimpleNamespace(**values)
     return restored
+
+
+def _restore_excuse(connection: Connection, row: Any) -> str | None:
+    """Return the excuse of an older result as it is now: its waiver may have ended, or another have come."""
+    if row.status == Status.PASSED.value:
+        return None
+    key = int(row.check_id), str(row.partition_key)
+    holds = load_waivers(connection, [key]).get(key)
+    if holds is not None and holds.covers(row.failed_rows):
+        return holds.excuse
+    return None if is_waiver(row.excused) else row.excused
 
 
 def delete_results(connection: Connection, attempt_id: int, keys: Sequence[Key]) -> None:

@@ -1,7 +1,6 @@
-"""Verdicts on dataset partitions, and the waivers that excuse failures; orchestration interpreter."""
+"""Verdicts on dataset partitions; orchestration interpreter."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -9,18 +8,19 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select, update
 
 from headrace.contracts.check_result import CheckResult, Severity, Status
+from headrace.contracts.json_safe import make_name_safe
 from headrace.ledger.database import Ledger
 from headrace.ledger.lineage import load_upstream_names
-from headrace.ledger.results import Key, restore_result
-from headrace.ledger.schema import attempt, check, check_result, check_state, verdict, waiver
+from headrace.ledger.results import restore_result
+from headrace.ledger.schema import attempt, check, check_result, check_state, verdict
 from headrace.ledger.statements import chunk, read_on
 from headrace.ledger.views import TaskTry, VerdictRow
+from headrace.ledger.waivers import apply_waivers, list_waivers
 from headrace.quality.check_digest import digest_check
 from headrace.quality.verdict import Decision, Verdict, decide_verdict, is_contained
 
 __all__ = [
-    "apply_waivers", "describe_waiver", "digest_check", "list_blocking", "list_waivers", "load_verdict",
-    "load_waivers", "write_verdicts",
+    "apply_waivers", "digest_check", "list_blocking", "list_waivers", "load_verdict", "write_verdicts",
 ]  # fmt: skip
 
 Place = tuple[str, str]
@@ -35,8 +35,9 @@ def load_verdict(ledger: Ledger | Connection, dataset: str, partition_key: str) 
     Raises:
         LedgerError: The ledger cannot be read.
     """
+    place = make_name_safe(dataset), make_name_safe(partition_key or "", 100)
     with read_on(ledger) as connection:
-        return load_current(connection, [dataset], [partition_key]).get((dataset, partition_key))
+        return load_current(connection, [place[0]], [place[1]]).get(place)
 
 
 def list_blocking(
@@ -55,59 +56,13 @@ def list_blocking(
     Raises:
         LedgerError: The ledger cannot be read.
     """
+    asked = {make_name_safe(name) for name in datasets}
+    keys = {make_name_safe(key or "", 100) for key in partition_keys}
     with read_on(ledger) as connection:
-        names = set(datasets) | (load_upstream_names(connection, datasets) if upstream else set())
-        current = load_current(connection, sorted(names), sorted({*partition_keys, ""}))
+        names = asked | (load_upstream_names(connection, asked) if upstream else set())
+        current = load_current(connection, sorted(names), sorted({*keys, ""}))
     blocking = [row for row in current.values() if row.decision == Decision.BLOCK.value]
-    return sorted(blocking, key=lambda row: (row.dataset not in datasets, row.dataset, row.partition_key))
-
-
-def list_waivers(ledger: Ledger | Connection, dataset: str, partition_key: str) -> dict[str, str]:
-    """Return who waived what: check digest to a sentence such as ``waived by anna: known outage``."""
-    holds = (waiver.c.partition_key == partition_key) & waiver.c.ended_at.is_(None)
-    query = select(check.c.digest, waiver.c.actor, waiver.c.reason).join(check, check.c.id == waiver.c.check_id)
-    with read_on(ledger) as connection:
-        rows = connection.execute(query.where(check.c.dataset == dataset, holds).order_by(waiver.c.id)).all()
-    return {str(row.digest): describe_waiver(row.actor, row.reason) for row in rows}
-
-
-def apply_waivers(ledger: Ledger | Connection, results: Sequence[CheckResult]) -> list[CheckResult]:
-    """Return the results, each failure that is waived with ``excused`` set.
-
-    Raises:
-        LedgerError: The ledger cannot be read.
-    """
-    failing = [result for result in results if not result.passed and result.excused is None]
-    waived: dict[Place, dict[str, str]] = {}
-    with read_on(ledger) as connection:
-        for result in failing:
-            place = result.dataset, result.partition_key or ""
-            if place not in waived:
-                waived[place] = list_waivers(connection, *place)
-    return [_excuse(result, waived) for result in results]
-
-
-def _excuse(result: CheckResult, waived: Mapping[Place, Mapping[str, str]]) -> CheckResult:
-    if result.passed or result.excused is not None:
-        return result
-    return replace(
-        result, excused=waived.get((result.dataset, result.partition_key or ""), {}).get(digest_check(result))
-    )
-
-
-def describe_waiver(actor: str, reason: str) -> str:
-    return f"waived by {actor}: {reason}"
-
-
-def load_waivers(connection: Connection, keys: Collection[Key]) -> dict[Key, str]:
-    """Return the waivers that hold for some checks on some partitions, as sentences."""
-    c = waiver.c
-    held: dict[Key, str] = {}
-    for checks in chunk(sorted({check_id for check_id, _ in keys})):
-        query = select(c.check_id, c.partition_key, c.actor, c.reason).where(c.check_id.in_(checks))
-        for row in connection.execute(query.where(c.ended_at.is_(None)).order_by(c.id)):
-            held[int(row.check_id), str(row.partition_key)] = describe_waiver(row.actor, row.reason)
-    return {key: held[key] for key in keys if key in held}
+    return sorted(blocking, key=lambda row: (row.dataset not in asked, row.dataset, row.partition_key))
 
 
 def write_verdicts(

@@ -13,6 +13,7 @@ from headrace.ledger.results import Key, Written, delete_results, restore_result
 from headrace.ledger.schema import attempt, check, check_result, check_state
 from headrace.ledger.statements import chunk
 from headrace.ledger.views import TaskTry
+from headrace.ledger.waivers import is_waiver
 from headrace.quality.incidents import IncidentState, PartitionState, Resolution, decide_partition, decide_pass, resolve
 
 Place = tuple[str, str]
@@ -66,11 +67,15 @@ def _withdraw(
         case.last_result_id = _find_last_failure(connection, attempt_id, case.check_id)
     if (case.check_id, key) in restored:
         row = restored[case.check_id, key]
-        line.state = PartitionState.PASSED if row is None else decide_partition(restore_result(row))
+        line.state = PartitionState.PASSED if row is None else _restore_line(row)
         if row is None and line.failures <= 0:
             del case.lines[key]
     after = case.lines[key].state.value if key in case.lines else None
     return [Entry(case, "withdrawn", {"before": before.value, "after": after}, key)]
+
+
+def _restore_line(row: Any) -> PartitionState:
+    return decide_partition(restore_result(row), waived=is_waiver(row.excused))
 
 
 def _find_last_failure(connection: Connection, attempt_id: int, check_id: int, key: str | None = None) -> int | None:
