@@ -5,13 +5,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from headrace.contracts.check_result import Severity
 from headrace.ledger.database import Ledger
 from headrace.ledger.incidents import Case, Entry, load_cases, write_cases, write_timeline
 from headrace.ledger.lineage import LineageGraph, load_downstream_names, load_upstream
-from headrace.ledger.schema import incident, incident_partition
+from headrace.ledger.schema import incident, incident_event, incident_partition
 from headrace.ledger.statements import chunk
 from headrace.quality.incidents import (
     PROMOTION_GRACE,
@@ -230,35 +230,56 @@ def _rank(case: Case) -> int:
 
 
 def promote_consequences(ledger: Ledger, now: datetime) -> list[int]:
-    """Let incidents stand on their own whose cause was resolved a while ago, and that were not checked again since.
+    """Let incidents stand on their own that have no cause any more since a while, and were not checked again since.
 
-    Until then they wait: after a repair, what is downstream is usually run again within minutes.
+    Their cause was resolved, or fails on none of their partitions. Until then they wait: after a repair, what is
+    downstream is usually run again within minutes. One that has another cause by now becomes its consequence instead,
+    and nobody is told of it.
 
     Returns:
-        Their ids.
+        Ids of those that stand on their own.
     """
+    with ledger.connect() as connection:
+        if not _load_without_cause(connection, now):
+            return []
+    with ledger.begin() as connection:
+        cases = load_cases(connection, incident_ids=_load_without_cause(connection, now))
+        ids = sorted(cases)
+        causes = load_causes(connection, list(cases.values()))
+        entries = [entry for id_ in ids for entry in _group(cases[id_], causes, own=True)]
+        entries += _escalate_causes(connection, cases, causes, now)
+        write_cases(connection, list(cases.values()))
+        write_timeline(connection, entries, now)
+    return [id_ for id_ in ids if cases[id_].caused_by is None]
+
+
+def _load_without_cause(connection: Connection, now: datetime) -> list[int]:
     cause = incident.alias("cause")
-    query = (
+    mine, its = incident_partition.alias("mine"), incident_partition.alias("its")
+    before = now - PROMOTION_GRACE
+    consequences = (
         select(incident.c.id)
         .join(cause, cause.c.id == incident.c.caused_by)
-        .where(incident.c.state != IncidentState.RESOLVED.value, cause.c.state == IncidentState.RESOLVED.value)
-        .where(cause.c.resolved_at <= now - PROMOTION_GRACE)
+        .where(incident.c.state != IncidentState.RESOLVED.value)
         .order_by(incident.c.id)
         .limit(_PROMOTED_AT_ONCE)
     )
-    with ledger.connect() as connection:
-        if connection.execute(query).first() is None:
-            return []
-    with ledger.begin() as connection:
-        found: Any = connection.execute(query).scalars()
-        ids = [int(each) for each in found]
-        cases = load_cases(connection, incident_ids=ids)
-        entries = []
-        for case in cases.values():
-            before, step = case.caused_by, decide_grouping(case.standing, has_cause=False)
-            case.caused_by, case.told = None, case.told or step.tell
-            detail = {"before": before, "after": None}
-            entries.append(Entry(case, "promoted", detail, change=step.change, tell=step.tell))
-        write_cases(connection, list(cases.values()))
-        write_timeline(connection, entries, now)
-    return ids
+    resolved = (cause.c.state == IncidentState.RESOLVED.value) & (cause.c.resolved_at <= before)
+    same = or_(its.c.partition_key == mine.c.partition_key, its.c.partition_key == "", mine.c.partition_key == "")
+    unsettled = [state.value for state in PartitionState if state.unsettled]
+    shared = (
+        select(mine.c.incident_id)
+        .join(its, same)
+        .where(mine.c.incident_id == incident.c.id, mine.c.state.in_(unsettled))
+        .where(its.c.incident_id == cause.c.id, its.c.state == PartitionState.FAILING.value)
+        .correlate(incident, cause)
+    )
+    # A partition that passed says so in the timeline: the last such line is when the cause was mended.
+    e = incident_event.c
+    mended = select(e.id).where(e.incident_id == cause.c.id, e.at > before, e.kind.in_(_MENDED)).correlate(cause)
+    elsewhere = (cause.c.state != IncidentState.RESOLVED.value) & ~shared.exists() & ~mended.exists()
+    found: Any = connection.execute(consequences.where(resolved | elsewhere)).scalars()
+    return [int(each) for each in found]
+
+
+_MENDED = ("passed", "released", "waived", "retired", "withdrawn", "quarantined")

@@ -157,3 +157,34 @@ def test_a_re_opened_consequence_is_not_told(book: Book) -> None:
     assert book.told() == [(1, "opened"), (1, "resolved"), (2, "opened")]
     book.record(result("features", "passed"))
     assert len(book.told()) == 3
+
+
+def test_it_stands_on_its_own_when_its_cause_passed_there_and_fails_elsewhere(book: Book) -> None:
+    book.record(result("raw_weather"), result("raw_weather", key="2013-03"))
+    book.record(result("features"))
+    book.record(result("raw_weather", "passed"))
+    assert expire_snoozes(book.ledger, book.now + PROMOTION_GRACE - timedelta(seconds=1)) == []
+    assert causes(book) == {"raw_weather": None, "features": 1}
+    assert expire_snoozes(book.ledger, book.now + PROMOTION_GRACE) == [2]
+    assert causes(book) == {"raw_weather": None, "features": None}
+    assert book.told() == [(1, "opened"), (2, "opened")]
+
+
+def test_it_waits_while_its_cause_fails_on_one_of_its_partitions(book: Book) -> None:
+    book.record(result("raw_weather"), result("raw_weather", key="2013-03"))
+    book.record(result("features"), result("features", key="2013-03"))
+    book.record(result("raw_weather", "passed"))
+    assert expire_snoozes(book.ledger, book.now + PROMOTION_GRACE) == []
+    assert causes(book)["features"] == 1
+
+
+def test_only_the_most_upstream_of_what_lost_its_cause_is_told(book: Book) -> None:
+    tables = ("m0", "m1", "m2")
+    edges = (*CHAIN, *(("stg_weather", name) for name in tables))
+    sync_lineage(book.ledger, Lineage("flights", "2", (), edges))
+    for name in ("raw_weather", "stg_weather", *tables):
+        book.record(result(name, severity="warning" if name == "stg_weather" else "critical"))
+    resolve(book.ledger, 1, "anna", "it is known", now=book.now)
+    assert expire_snoozes(book.ledger, book.now + PROMOTION_GRACE) == [2]
+    assert causes(book) == {"raw_weather": None, "stg_weather": None, **dict.fromkeys(tables, 2)}
+    assert [told for told in book.told() if told[0] != 1] == [(2, "opened"), (2, "escalated")]
