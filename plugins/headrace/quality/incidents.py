@@ -171,9 +171,10 @@ def decide_pass(before: Standing, unsettled: int, endings: Collection[PartitionS
         before = replace(before, passes_in_row=before.passes_in_row + new)
         if before.passes_in_row < FLAPPING_PASSES:
             return Step(before)
-    if unsettled or not endings:
+    # What flapped ends with its last pass, though that may be about a partition that never failed.
+    if unsettled or not (endings or before.flapping):
         return Step(before)
-    return resolve(before, _name_resolution(endings))
+    return resolve(before, _name_resolution(endings or {PartitionState.PASSED}))
 
 
 def resolve(before: Standing, resolution: Resolution) -> Step:

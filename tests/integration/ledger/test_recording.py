@@ -179,3 +179,58 @@ def test_another_task_s_checks_are_not_retired(book: Book) -> None:
     book.record(result(check="old"), task=TaskTry("flights", "run", "other"))
     recorded = book.record(result(check="new", status="passed"), complete=True)
     assert (recorded.verdicts[0].decision, recorded.verdicts[0].checked) == ("block", 2)
+
+
+def test_what_flapped_ends_though_each_partition_runs_once(book: Book) -> None:
+    for month in range(1, 4):
+        book.record(result(key=f"2013-0{month}"))
+        book.record(result(key=f"2013-0{month}", status="passed"))
+    book.record(result(key="2013-04"))
+    assert book.incident().flapping
+    for month in (4, 5):
+        book.record(result(key=f"2013-0{month}", status="passed"))
+    assert book.incident().state == "open"
+    book.record(result(key="2013-06", status="passed"))
+    row = book.incident()
+    assert (row.state, row.resolution, row.flapping) == ("resolved", "passed", False)
+
+
+def test_a_run_id_that_is_used_again_is_another_run(book: Book) -> None:
+    first, again = (TaskTry("flights", "run", "gate", instance=instance) for instance in ("one", "two"))
+    book.record(result(), task=first)
+    book.record(result(key="2013-03"), task=TaskTry("flights", "later", "gate", instance="three"))
+    book.record(result(status="passed"), task=TaskTry("flights", "later", "gate", try_number=2, instance="four"))
+    recorded = book.record(result(message="it fails in the new run"), task=again)
+    assert (recorded.verdicts[0].decision, recorded.opened) == ("block", ())
+    assert (book.incident().occurrences, book.states()["2013-02"]) == (3, "failing")
+    assert sorted(row.run_id for row in book.rows("attempt")) == ["later", "later", "run", "run (earlier run, one)"]
+    book.record(result(message="said again"), task=again)
+    book.record(result(message="without its id"), task=TaskTry("flights", "run", "gate"))
+    assert (book.incident().occurrences, len(book.rows("attempt"))) == (3, 4)
+
+
+def test_a_test_that_its_model_s_task_made_last_is_retired_with_the_run_s(book: Book) -> None:
+    def by(task_id: str, run: str) -> TaskTry:
+        return TaskTry("flights", run, task_id)
+
+    gone, kept = (result("stg", check="not_null", tool="dbt", check_id=f"test.p.{name}") for name in ("old", "kept"))
+    apart = result("stg", check="freshness", tool="dbt", check_id="source.p.s", severity="warning")
+    book.record(gone, kept, task=by("g.build", "1"))
+    book.record(gone, task=by("g.stg.test", "1"))
+    book.record(apart, task=by("g.check_freshness", "1"))
+    book.record(result("raw", check="gate"), task=by("g.gate", "1"))
+    new = result("other", check="unique", tool="dbt", check_id="test.p.new", status="passed")
+    book.record(new, task=by("g.build", "2"), complete=True, keep={"test.p.kept"})
+    assert [row.state for row in book.rows("incident")] == ["resolved", "open", "open", "open"]
+    book.record(new, task=by("g.build", "3"), complete=True)
+    assert [row.state for row in book.rows("incident")] == ["resolved", "resolved", "open", "open"]
+
+
+def test_a_dataset_whose_last_check_was_removed_blocks_no_more(book: Book) -> None:
+    book.record(result("a"), result("b", status="passed"))
+    recorded = book.record(result("b", status="passed"), complete=True)
+    assert [(row.dataset, row.decision, row.checked) for row in recorded.verdicts] == [
+        ("a", "pass", 0),
+        ("b", "pass", 1),
+    ]
+    assert book.incident().resolution == "retired"
