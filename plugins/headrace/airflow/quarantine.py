@@ -78,6 +78,7 @@ def place_failing_rows(
             set_aside=placed.set_aside,
             released=placed.released,
             limit=placed.limit,
+            together=placed.together,
         )
         if (placed := placement.checks.get(digest_check(result)))
         else result

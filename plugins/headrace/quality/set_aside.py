@@ -7,7 +7,14 @@ from headrace.contracts.check_result import CheckResult, Severity, Status
 
 
 def adjust_result(
-    result: CheckResult, *, failed: int, total: int, set_aside: int, released: Mapping[str, int], limit: float
+    result: CheckResult,
+    *,
+    failed: int,
+    total: int,
+    set_aside: int,
+    released: Mapping[str, int],
+    limit: float,
+    together: int | None = None,
 ) -> CheckResult:
     """Return a failed result as it is after its rows were placed.
 
@@ -22,6 +29,7 @@ def adjust_result(
         set_aside: Failing rows that do not go on.
         released: ``anna: reason`` to the number of failing rows that she let go on.
         limit: Largest share of the partition's rows that may be set aside.
+        together: Rows that all checks would have set aside, where it is that sum which is more than the limit.
     """
     if result.status is not Status.FAILED:
         return result
@@ -33,10 +41,11 @@ def adjust_result(
     if let_go:
         message += f"; {let_go:,} of them released by {'; '.join(released)}"
     if set_aside < remaining:
-        share = remaining / total if total else 1.0
+        share = (together or remaining) / total if total else 1.0
+        what = f"All checks together would set aside {together:,} rows: that" if together else "That"
         message += (
-            f". That is {_percent(share)} of the partition's {total:,} rows, more than the {_percent(limit)} that may "
-            "be set aside (quarantine_limit), so none was"
+            f". {what} is {_percent(share)} of the partition's {total:,} rows, more than the {_percent(limit)} that "
+            "may be set aside (quarantine_limit), so none was"
         )
         return replace(result, failed_rows=remaining, severity=Severity.CRITICAL, message=message)
     return replace(result, failed_rows=remaining, quarantined_rows=set_aside, message=message)

@@ -5,7 +5,7 @@ running a gate again sets aside the same rows, and after an edit of the suite th
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +105,8 @@ class Placed:
         set_aside: Of the failing, those that do not go on.
         released: ``anna: reason`` to the number of failing rows that she let go on.
         limit: Largest share that may be set aside.
+        together: Rows that this and other checks would have set aside together, where that is more than the largest
+            limit of them, which is then ``limit``; None where it is not.
     """
 
     failed: int
@@ -112,6 +114,7 @@ class Placed:
     set_aside: int
     released: Mapping[str, int]
     limit: float
+    together: int | None = None
 
     @property
     def share(self) -> float:
@@ -120,7 +123,7 @@ class Placed:
 
     @property
     def over_limit(self) -> bool:
-        return self.share > self.limit
+        return self.share > self.limit or self.together is not None
 
 
 @dataclass(frozen=True)
@@ -251,6 +254,7 @@ def _place_partition(
     content = [name for name in describe_columns(connection, plan.relation) if name.lower() != "_landed_at"]
     moves.recognise_released(connection, mirror, where, relation, content, [each.check for each in plan.selections])
 
+    placements: dict[str, Placed] = {}
     for number, selection in enumerate(plan.selections):
         failed = count(connection, f"select count(*) from {moves.FAILING} where number = ?", [number])
         released = moves.count_released(connection, number)
@@ -258,7 +262,8 @@ def _place_partition(
         if not placed.over_limit:
             placed = Placed(failed, tagged.rows, failed - sum(placed.released.values()), placed.released, placed.limit)
             moves.want_aside(connection, number)
-        checks[selection.check] = placed
+        placements[selection.check] = placed
+    checks.update(_limit_together(connection, placements))
     moves.want_what_is_not_ours(connection, mirror, held_where, sorted(plan.datasets), sorted(plan.unknown))
 
     moves.put_back(connection, relation, mirror, held_where, describe_columns(connection, plan.relation))
@@ -280,6 +285,20 @@ def _place_partition(
             table=plan.relation,
         )
     return tagged.rows
+
+
+def _limit_together(connection: "duckdb.DuckDBPyConnection", placements: Mapping[str, Placed]) -> dict[str, Placed]:
+    """Return what becomes of the checks' rows: of none where all that are planned together are too many."""
+    involved = [placed for placed in placements.values() if placed.set_aside]
+    planned = count(connection, f"select count(*) from {moves.ASIDE}")
+    limit = max((placed.limit for placed in involved), default=1.0)
+    if not involved or planned / involved[0].total <= limit:
+        return dict(placements)
+    moves.want_nothing_aside(connection)
+    return {
+        check: replace(placed, set_aside=0, limit=limit, together=planned) if placed.set_aside else placed
+        for check, placed in placements.items()
+    }
 
 
 def _list_held(connection: "duckdb.DuckDBPyConnection", plan: Plan) -> list[HeldRows]:

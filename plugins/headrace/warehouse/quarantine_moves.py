@@ -120,6 +120,11 @@ def want_aside(connection: "duckdb.DuckDBPyConnection", number: int) -> None:
     )
 
 
+def want_nothing_aside(connection: "duckdb.DuckDBPyConnection") -> None:
+    """Plan that no row of the checks is aside."""
+    connection.execute(f"delete from {ASIDE}")
+
+
 def want_what_is_not_ours(
     connection: "duckdb.DuckDBPyConnection",
     mirror: str,

@@ -107,6 +107,25 @@ def test_above_the_limit_nothing_moves_and_what_was_aside_comes_back(warehouse: 
     assert ids() == [1, 2, 3, 4, None, None]
 
 
+def test_all_checks_together_stay_under_the_largest_limit(warehouse: Path, ids: Any) -> None:
+    first, second = select(warehouse, "id = 1", "A", 0.3), select(warehouse, "id = 2", "B", 0.2)
+    alone = place_rows(warehouse, [plan(first)], by=RUN)
+    assert alone.checks["A"].set_aside == 1
+    # the second row of five is within its own limit, and with the first one 40 % are aside
+    placed = place_rows(warehouse, [plan(select(warehouse, "id = 1", "A", 0.3), second)], by=RUN)
+    assert [(each.set_aside, each.together, each.limit) for each in placed.checks.values()] == [(0, 2, 0.3)] * 2
+    assert all(each.over_limit for each in placed.checks.values())
+    assert placed.held == ()
+    assert ids() == [1, 2, 3, 4, None, None], "what was aside came back"
+
+
+def test_a_row_that_fails_two_checks_counts_once_against_their_limit(warehouse: Path) -> None:
+    both = [select(warehouse, "id = 1", name, 0.2) for name in "AB"]
+    placed = place_rows(warehouse, [plan(*both)], by=RUN)
+    assert [each.together for each in placed.checks.values()] == [None, None]
+    assert sum(each.rows for each in placed.held) == 1
+
+
 def test_a_check_that_cannot_be_evaluated_keeps_its_rows_aside(warehouse: Path, ids: Any) -> None:
     place_rows(warehouse, [plan(select(warehouse, "mass > 200"))], by=RUN)
     place_rows(warehouse, [plan(unknown=frozenset({"A"}))], by=RUN)
