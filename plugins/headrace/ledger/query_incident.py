@@ -15,7 +15,7 @@ from headrace.ledger.query_results import load_results
 from headrace.ledger.query_rows import load_rows
 from headrace.ledger.query_series import load_series
 from headrace.ledger.query_statistics import load_statistics
-from headrace.ledger.schema import attempt, check_result, dataset, incident, incident_event, incident_partition
+from headrace.ledger.schema import attempt, check, check_result, dataset, incident, incident_event, incident_partition
 from headrace.ledger.views import EventRow, IncidentDetail, PartitionRow
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _MOST_PARTITIONS = 500
 _MOST_EVENTS = 500
 _MOST_RESULTS = 50
 _MOST_CONSEQUENCES = 100
+_LONGEST_UNIT = 20
 
 
 def load_incident(
@@ -72,6 +73,7 @@ def load_incident(
             cause=cause,
             graph=load_graph(connection, row.dataset, find_shown_partition(partitions)),
             blast=load_blast(connection, incident_id, row.dataset),
+            unit=_find_unit(connection, own["check_id"]),
             statistics=load_statistics(connection, newest) if newest and row.tool == "tfdv" else {},
         )
 
@@ -120,21 +122,28 @@ def _find_related(connection: Connection, own: Any) -> list[int]:
     return [*cause, *connection.execute(statement).scalars()]
 
 
+def _find_unit(connection: Connection, check_id: int) -> str | None:
+    meta: Any = connection.execute(select(check.c.meta).where(check.c.id == check_id)).scalar()
+    unit = (meta or {}).get("unit")
+    return unit[:_LONGEST_UNIT] if isinstance(unit, str) and unit.strip() else None
+
+
 def _find_results(connection: Connection, check_id: int) -> Sequence[int]:
     statement = select(check_result.c.id).where(check_result.c.check_id == check_id)
     return connection.execute(statement.order_by(check_result.c.id.desc()).limit(_MOST_RESULTS)).scalars().all()
 
 
 def _load_partitions(connection: Connection, incident_id: int) -> list[PartitionRow]:
-    """Load the newest partitions by key, newest first."""
+    """Load partitions, newest first by key; where there are more than these, those that still fail."""
     names = ("partition_key", "state", "failures", "first_seen", "last_seen", "caused_by")
     statement = (
         select(*(incident_partition.c[name] for name in names))
         .where(incident_partition.c.incident_id == incident_id)
-        .order_by(incident_partition.c.partition_key.desc())
+        .order_by(incident_partition.c.state.not_in(STILL_AFFECTED), incident_partition.c.partition_key.desc())
         .limit(_MOST_PARTITIONS)
     )
-    return [PartitionRow(**row) for row in connection.execute(statement).mappings()]
+    found = [PartitionRow(**row) for row in connection.execute(statement).mappings()]
+    return sorted(found, key=lambda row: row.partition_key, reverse=True)
 
 
 def _load_events(connection: Connection, incident_id: int) -> list[EventRow]:

@@ -244,6 +244,7 @@ class IncidentDetail:
     graph: Graph
     blast: BlastRadius
     statistics: Mapping[str, Any] = field(default_factory=dict)  # {"current": {...}, "baseline": {...}}, of TFDV
+    unit: str | None = None  # of what the check observes: ``meta.unit``
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,8 @@ def draw_series(points: Sequence[SeriesPoint], unit: str = "", current: str | No
         above = y
         parts.append(draw("line", "grid", x1=_LEFT, x2=WIDTH - _RIGHT, y1=y, y2=y))
         parts.append(write(show_number(tick), "tick", _LEFT - 8, y + 4, "end"))
+    if unit:
+        parts.append(write(unit, "tick unit", 4, 14))
     parts += _band(drawn, step, to_y, low, high)
     line = " ".join(f"{x:.1f},{to_y(float(point.value or 0.0)):.1f}" for x, point in zip(xs, drawn, strict=True))
     parts.append(draw("polyline", "line", points=line))
@@ -139,7 +141,7 @@ def _mark(x: float, y: float, point: SeriesPoint, unit: str, current: bool) -> M
     if failed:
         path = f"M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z"
         shape = draw("path", "point failed", title, d=path)
-        label = show_number(float(point.value or 0.0))
+        label = f"{show_number(float(point.value or 0.0))}{unit and ' ' + unit}"
         anchor = "end" if x > WIDTH - 80 else "start" if x < _LEFT + 40 else "middle"
         return halo + shape + write(label, "value", x, y - 12, anchor)
     return halo + draw("circle", "point", title, cx=x, cy=y, r=4)

@@ -11,6 +11,8 @@ from headrace.ui.formatting import DECISIONS
 _NODE_WIDTH, _NODE_HEIGHT = 170, 46
 _GAP_X, _GAP_Y = 26, 14
 _MARGIN = 8
+_NAME_FITS = 17
+"""Characters of the monospaced name, at the width of a wide one, that end within the box."""
 # A verdict is told by its sign and its word, and only then by colour.
 SIGNS = {"pass": "✓", "warn": "!", "block": "✕", None: "·"}
 
@@ -138,7 +140,7 @@ def _draw_node(node: GraphNode, place: tuple[float, float], focus: bool, address
             draw("rect", "box", x=x, y=y, width=_NODE_WIDTH, height=_NODE_HEIGHT, rx=6),
             draw("circle", "sign", cx=x + 18, cy=y + _NODE_HEIGHT / 2, r=9),
             write(SIGNS.get(node.state, "·"), "mark", x + 18, y + _NODE_HEIGHT / 2 + 4, "middle"),
-            write(shorten(node.name, 19), "name", x + 34, y + 20),
+            write(shorten(node.name, _NAME_FITS), "name", x + 34, y + 20),
             write(shorten(f"{_short_verdict(node.state)}{incidents}", 24), "kind", x + 34, y + 36),
         ]
     )

@@ -107,7 +107,8 @@ def show_value(value: Any, most: int = 12) -> str:
     """Write an observed value in one line: a number, a text, a short list, else JSON."""
     if isinstance(value, list | tuple):
         more = f", … ({len(value):,} in all)" if len(value) > most else ""
-        return ", ".join(show_value(each) for each in value[:most]) + more
+        # As they are in the rows: 2013 of a list is a year or a key rather than an amount.
+        return ", ".join(show_cell(each).text for each in value[:most]) + more
     if isinstance(value, int | float):
         return show_number(value)
     return show_cell(value).text

@@ -38,6 +38,7 @@ def show_incident(request: Request, incident_id: RowId, access: Reading, ledger:
     held = [each.partition_key for each in detail.partitions if each.state == PartitionState.QUARANTINED]
     failing = [each.partition_key for each in detail.partitions if each.state == PartitionState.FAILING]
     unsettled = [each.partition_key for each in detail.partitions if each.partition_key in {*held, *failing}]
+    explained = _explain_result(detail.result)
     statistics, more = draw_statistics(detail.statistics, detail.row.column)
     return render(
         request,
@@ -45,8 +46,13 @@ def show_incident(request: Request, incident_id: RowId, access: Reading, ledger:
         access,
         detail=detail,
         may_act=may_act,
-        **_explain_result(detail.result),
-        series=draw_series(detail.series, current=detail.result.partition_key if detail.result else None),
+        **explained,
+        more_unsettled=max(0, detail.row.failing_partitions - len(unsettled)),
+        series=draw_series(
+            detail.series,
+            "" if explained["counts_rows"] else detail.unit or "",
+            current=detail.result.partition_key if detail.result else None,
+        ),
         has_bounds=any(point.low is not None or point.high is not None for point in detail.series),
         statistics=statistics,
         statistics_more=more,

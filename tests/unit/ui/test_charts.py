@@ -106,3 +106,13 @@ def test_log_ticks_are_few_and_inside(low: float, high: float) -> None:
     ticks = log_ticks(low, high)
     assert 2 <= len(ticks) <= 9
     assert all(low <= tick <= high for tick in ticks)
+
+
+def test_the_unit_stands_at_the_axis_and_behind_what_failed() -> None:
+    svg = parse(draw_series([*WIND, point("2013-06", 90.5, "failed")], unit="mph"))
+    assert [each.text for each in by_class(svg, "tick unit")] == ["mph"]
+    assert [each.text for each in by_class(svg, "value")] == ["90.5 mph"]
+    assert "90.5 mph, failed" in [title.text or "" for title in svg.iter("title")][-1]
+    bare = parse(draw_series([*WIND, point("2013-06", 90.5, "failed")]))
+    assert by_class(bare, "tick unit") == []
+    assert [each.text for each in by_class(bare, "value")] == ["90.5"]

@@ -57,3 +57,11 @@ def test_hostile_names_are_text() -> None:
     )
     assert "<script" not in svg
     assert len(list(ElementTree.fromstring(svg).iter("rect"))) == 2
+
+
+def test_a_long_name_ends_in_its_box_and_is_whole_in_the_title() -> None:
+    name = "flight_delay.examples"
+    nodes = [GraphNode(name, "examples", "pass"), GraphNode("raw", "source", "pass")]
+    root = ElementTree.fromstring(str(draw_graph(Graph(nodes, [("raw", name)]), name, lambda _: None)))
+    assert {each.text for each in root.iter("text") if each.get("class") == "name"} == {"flight_delay.exa…", "raw"}
+    assert f"{name} (examples): Passed" in [each.text for each in root.iter("title")]

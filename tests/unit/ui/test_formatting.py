@@ -146,3 +146,11 @@ def test_events_say_who_did_what(row: EventRow, said: str, quote: str | None) ->
 def test_the_timeline_begins_with_the_newest() -> None:
     lines = describe_timeline([event("opened"), event("resolved")])
     assert [(line.text, line.tone) for line in lines] == [("resolved it", "good"), ("opened it", "bad")]
+
+
+def test_whole_numbers_of_rows_and_lists_are_written_as_they_are() -> None:
+    """2013 may be a year or a key; an amount by itself has its thousands separated."""
+    assert show_cell(2013).text == "2013"
+    assert show_value([2013, 2014]) == "2013, 2014"
+    assert show_expected({"value_set": [2013]}) == [("value set", "2013")]
+    assert show_value(2013) == "2,013"
