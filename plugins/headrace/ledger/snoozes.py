@@ -8,13 +8,13 @@ from headrace.ledger.database import Ledger
 from headrace.ledger.grouping import promote_consequences
 from headrace.ledger.incidents import Entry, load_cases, write_cases, write_timeline
 from headrace.ledger.schema import incident
-from headrace.quality.incidents import Change, IncidentState
+from headrace.quality.incidents import IncidentState, decide_due
 
 BATCH = 200
 
 
 def expire_snoozes(ledger: Ledger, now: datetime) -> list[int]:
-    """Open the incidents whose snooze has run out, and tell people: they still fail, or they would be resolved.
+    """Open the incidents whose snooze has run out, and tell people of those that still fail.
 
     Nobody is told of a consequence: its cause is what people look at. One whose cause was resolved a while ago stands
     on its own from here on, and is told as opened.
@@ -40,11 +40,10 @@ def _end_snoozes(ledger: Ledger, now: datetime) -> list[int]:
         cases = list(load_cases(connection, incident_ids=ids).values())
         entries = []
         for case in cases:
-            until, case.state, case.snoozed_until = case.snoozed_until, IncidentState.OPEN, None
-            tell = case.caused_by is None
-            case.told = case.told or tell
+            until, step = case.snoozed_until, decide_due(case.standing, len(case.unsettled), now, case.snoozed_until)
+            case.state, case.snoozed_until, case.told = step.after.state, None, case.told or step.tell
             detail = {"until": until.isoformat() if until else None}
-            entries.append(Entry(case, "snooze_ended", detail, change=Change.REOPENED, tell=tell))
+            entries.append(Entry(case, "snooze_ended", detail, change=step.change, tell=step.tell))
         write_cases(connection, cases)
         write_timeline(connection, entries, now)
     return ids

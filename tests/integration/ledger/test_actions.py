@@ -53,6 +53,18 @@ def test_a_snooze_that_runs_out_is_told_once(book: Book) -> None:
     assert [change for _, change in book.told()] == ["opened", "reopened"]
 
 
+def test_a_snooze_runs_out_in_silence_where_nothing_fails(book: Book) -> None:
+    book.record(result())
+    book.record(result(status="passed"))
+    actions.reopen(book.ledger, 1, "anna", "to be looked at", now=book.now)
+    until = book.now + timedelta(hours=1)
+    actions.snooze(book.ledger, 1, "anna", until, now=book.now)
+    told = book.told()
+    assert expire_snoozes(book.ledger, until) == [1]
+    assert (book.incident().state, book.told()) == ("open", told)
+    assert book.happened()[-1] == "snooze_ended"
+
+
 def test_unsnoozed_nobody_is_told(book: Book) -> None:
     book.record(result())
     actions.snooze(book.ledger, 1, "anna", book.now + timedelta(hours=1), now=book.now)
