@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -75,7 +75,12 @@ def resolve_airflow_ledger_url(settings: Settings) -> "URL":
 
 
 def record_in_ledger(
-    context: Context, settings: Settings, results: Sequence[CheckResult], *, complete: bool = False
+    context: Context,
+    settings: Settings,
+    results: Sequence[CheckResult],
+    *,
+    complete: bool = False,
+    keep: Collection[str] = (),
 ) -> list[CheckResult]:
     """Record what a task found, with the verdicts and incidents that follow from it; again for the same try: once.
 
@@ -84,6 +89,7 @@ def record_in_ledger(
         settings: Of the project that the task is of, whose lineage the ledger is told too.
         results: Its check results.
         complete: They are all that the task makes: a check that it no longer makes counts no more.
+        keep: The tools' own ids of checks that count on all the same: they were only not made this time.
 
     Returns:
         The results as they were recorded: ``excused`` where a person waived the check on the partition.
@@ -97,7 +103,7 @@ def record_in_ledger(
     with open_task_ledger() as ledger:
         tell_lineage(ledger, settings)
         results = list(apply_waivers(ledger, results))
-        recorded = record_results(ledger, task_try(context), results, complete=complete)
+        recorded = record_results(ledger, task_try(context), results, complete=complete, keep=keep)
     opened = f", incidents opened: {', '.join(map(str, recorded.opened))}" if recorded.opened else ""
     log.info("Recorded %d check results in the ledger%s", recorded.results, opened)
     return results
@@ -189,4 +195,5 @@ def task_try(context: Context) -> "TaskTry":
         task_id=task_instance.task_id,
         map_index=getattr(task_instance, "map_index", -1),
         try_number=task_instance.try_number,
+        instance=None if getattr(task_instance, "id", None) is None else str(task_instance.id),
     )

@@ -12,6 +12,7 @@ from headrace.dbt.manifest import DbtManifest, DbtNode
 from headrace.dbt.ownership import describe_dataset, describe_test
 from headrace.exceptions import DbtRunError
 from headrace.quality.incidents import SKIPPED
+from headrace.quality.verdict import SEVERITY_RANK
 
 _BUILT = ("model", "seed", "snapshot")
 TESTS = ("test", "unit_test")
@@ -21,7 +22,6 @@ _SEVERITIES = {
     "warn": Severity.WARNING,  # dbt's own words are understood too
     "error": Severity.CRITICAL,
 }
-_RANK = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 _STATUS = {"pass": Status.PASSED, "fail": Status.FAILED, "warn": Status.FAILED}
 _NOT_NULL = re.compile(r"^\s*select\s+\S+\s+from\b", re.IGNORECASE)
 
@@ -84,6 +84,7 @@ class DbtRun:
         summary: What it did.
         failing: By ``check_id``, where a failed test's rows are.
         ran: Ids of all nodes that it was to run.
+        known: Ids of all nodes of the project: what was skipped, or not run this time, is still there.
     """
 
     checks: tuple[CheckResult, ...]
@@ -91,6 +92,7 @@ class DbtRun:
     summary: DbtRunSummary
     failing: Mapping[str, FailingRows]
     ran: frozenset[str]
+    known: frozenset[str] = frozenset()
 
     @property
     def results(self) -> tuple[CheckResult, ...]:
@@ -145,7 +147,8 @@ def parse_run_results(document: Mapping[str, Any], manifest: DbtManifest, partit
         for node, each in tests
         if node.resource_type == "test" and each["status"] in ("fail", "warn")
     }
-    return DbtRun(checks, builds, summary, failing, frozenset(node.unique_id for node, _ in results))
+    ran = frozenset(node.unique_id for node, _ in results)
+    return DbtRun(checks, builds, summary, failing, ran, frozenset(manifest.nodes))
 
 
 def require_success(run: DbtRun) -> None:
@@ -244,7 +247,7 @@ def _decide_severity(wanted: object, of_dbt: Severity) -> tuple[Severity, str]:
     chosen = _SEVERITIES.get(str(wanted).lower())
     if chosen is None:
         return of_dbt, f" (its meta.severity {str(wanted)[:50]!r} is none: write info, warning or critical)"
-    if of_dbt is Severity.CRITICAL and _RANK[chosen] < _RANK[of_dbt]:
+    if of_dbt is Severity.CRITICAL and SEVERITY_RANK[chosen] > SEVERITY_RANK[of_dbt]:
         return of_dbt, f" (its meta.severity says {chosen.value}, but dbt stops on it: set dbt's own `severity: warn`)"
     return chosen, ""
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert
+from sqlalchemy import Connection, delete, func, insert, select
 
 from headrace.contracts.json_safe import make_json_safe, make_name_safe, make_text_safe
 from headrace.ledger.database import Ledger
@@ -27,6 +27,7 @@ def record_training(
     trained_on: Mapping[str, Sequence[str]] | None = None,
     blessed: bool | None = None,
     pushed_to: str | None = None,
+    node: str = "",
     now: datetime | None = None,
 ) -> None:
     """Record what a run of a pipeline trained on, whether its model was blessed, and where it was pushed.
@@ -40,14 +41,16 @@ def record_training(
         run_id: Of the run.
         partition_key: Of the run.
         trained_on: Dataset to the partitions of it that the model saw; replaces what was recorded.
-        blessed: The evaluator's word.
+        blessed: The evaluator's word. Of several evaluators all must bless: what one refused stays refused until that
+            one is run again.
+        node: The evaluator.
         pushed_to: Where the model was put.
         now: The time; by default the clock's.
 
     Raises:
         LedgerError: It could not be recorded.
     """
-    row = {
+    row: dict[str, Any] = {
         "pipeline": make_name_safe(pipeline),
         "dag_id": make_name_safe(dag_id, 250),
         "run_id": make_name_safe(run_id, 250),
@@ -57,9 +60,14 @@ def record_training(
         "at": tell_time(now),
     }
     with write_on(ledger) as connection:
+        if blessed is not None:
+            said = {**_load_blessings(connection, row), make_name_safe(node): blessed}
+            row |= {"blessings": said, "blessed": all(said.values())}
         statement = upsert(connection, trained_model).values(row)
         merged = {
-            name: func.coalesce(statement.excluded[name], trained_model.c[name]) for name in ("blessed", "pushed_to")
+            name: func.coalesce(statement.excluded[name], trained_model.c[name])
+            for name in ("blessed", "pushed_to", "blessings")
+            if name in row
         }
         statement = statement.on_conflict_do_update(
             index_elements=["pipeline", "dag_id", "run_id"], set_={**merged, "at": statement.excluded["at"]}
@@ -67,6 +75,13 @@ def record_training(
         model_id = int(connection.execute(statement.returning(trained_model.c.id)).scalar_one())
         if trained_on is not None:
             _replace_trained_on(connection, model_id, trained_on)
+
+
+def _load_blessings(connection: Connection, row: Mapping[str, Any]) -> dict[str, bool]:
+    """Return what each evaluator of a run said before."""
+    of_run = [trained_model.c[name] == row[name] for name in ("pipeline", "dag_id", "run_id")]
+    found = connection.execute(select(trained_model.c.blessings).where(*of_run)).scalar()
+    return dict(found or {})
 
 
 def _replace_trained_on(connection: Connection, model_id: int, seen: Mapping[str, Sequence[str]]) -> None:

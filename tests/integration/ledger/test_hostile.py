@@ -75,3 +75,17 @@ def test_statistics_replace_those_of_the_partition(book: Book) -> None:
         record_statistics(book.ledger, task, "flight_delay.examples", "2013-02", {"train": features}, now=NOW)
     [row] = book.rows("feature_statistics")
     assert (row.feature, row.statistics) == ("distance", {"mean": 1.5})
+
+
+def test_of_two_evaluators_both_must_bless_and_each_may_change_its_mind(book: Book) -> None:
+    def say(node: str, blessed: bool) -> tuple[Any, Any]:
+        record_training(book.ledger, "delay", "flights", "run", "2013-02", blessed=blessed, node=node, now=NOW)
+        [row] = book.rows("trained_model")
+        return row.blessed, row.blessings
+
+    assert say("strict", False) == (False, {"strict": False})
+    assert say("mild", True) == (False, {"strict": False, "mild": True})
+    record_training(book.ledger, "delay", "flights", "run", "2013-02", pushed_to="/models/1", now=NOW)
+    assert book.rows("trained_model")[0].blessed is False
+    assert say("strict", True)[0] is True
+    assert say("mild", False)[0] is False

@@ -131,6 +131,12 @@ def test_what_was_built_and_what_could_not_be_are_results_and_what_was_skipped_i
     assert "wingspan_mm" in broken.message
 
 
+def test_every_node_of_the_project_is_known_also_what_was_not_run(manifest: DbtManifest) -> None:
+    run = parse_run_results({"results": []}, manifest)
+    assert run.known == frozenset(manifest.nodes)
+    assert run.ran == frozenset()
+
+
 def test_failing_rows_are_found_by_the_tests_own_sql(manifest: DbtManifest) -> None:
     document = json.loads((DATA / "run_results.json").read_text())
     for each in document["results"]:

@@ -175,6 +175,7 @@ class TfxNodeOperator(HeadraceOperator):
                 self.partition_key,
                 trained_on=trained_on,
                 blessed=outcome.blessed,
+                node=self.node,
                 pushed_to=outcome.pushed_to,
             )
         return outcome

@@ -84,7 +84,7 @@ def record_run(context: "Context", settings: Settings, run: "DbtRun", *, complet
     task_instance = context["ti"]
     if isinstance(task_instance, FirstTry):
         context = cast("Context", {**context, "ti": task_instance.real})
-    recorded = record_in_ledger(context, settings, run.results, complete=complete)
+    recorded = record_in_ledger(context, settings, run.results, complete=complete, keep=run.known)
     return replace(run, builds=tuple(recorded[: len(run.builds)]), checks=tuple(recorded[len(run.builds) :]))
 
 
