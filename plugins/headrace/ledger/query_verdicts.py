@@ -18,11 +18,17 @@ _WORST_FIRST = (Decision.BLOCK.value, Decision.WARN.value, Decision.PASS.value)
 
 
 def list_partition_verdicts(
-    ledger: "Ledger", *, dag_id: str | None = None, dag_ids: Sequence[str] | None = None, limit: int = 200
+    ledger: "Ledger",
+    *,
+    dag_id: str | None = None,
+    dag_ids: Sequence[str] | None = None,
+    partitions: int | None = None,
+    limit: int = 200,
 ) -> list[VerdictRow]:
     """Return the current verdict on each partition that a DAG's tasks gave one on, the newest first.
 
-    The verdict itself may be of another DAG or of a person; ``dag_id`` says who touched the partition.
+    The verdict itself may be of another DAG or of a person; ``dag_id`` says who touched the partition. With
+    ``partitions`` only that many partition keys are looked at, the greatest ones, of every dataset.
     """
     touched = select(verdict.c.dataset, verdict.c.partition_key, func.max(verdict.c.id).label("newest"))
     touched = touched.join(attempt, attempt.c.id == verdict.c.attempt_id)
@@ -30,15 +36,23 @@ def list_partition_verdicts(
         touched = touched.where(attempt.c.dag_id == dag_id)
     if dag_ids is not None:
         touched = touched.where(attempt.c.dag_id.in_(list(dag_ids)))
+    if partitions is not None:
+        keys = select(verdict.c.partition_key).join(attempt, attempt.c.id == verdict.c.attempt_id).distinct()
+        if dag_id is not None:
+            keys = keys.where(attempt.c.dag_id == dag_id)
+        if dag_ids is not None:
+            keys = keys.where(attempt.c.dag_id.in_(list(dag_ids)))
+        newest_keys = keys.order_by(verdict.c.partition_key.desc()).limit(partitions).subquery()
+        touched = touched.where(verdict.c.partition_key.in_(select(newest_keys.c.partition_key)))
     touched = touched.group_by(verdict.c.dataset, verdict.c.partition_key)
-    partitions = touched.order_by(func.max(verdict.c.id).desc()).limit(limit).subquery()
+    found = touched.order_by(func.max(verdict.c.id).desc()).limit(limit).subquery()
     newest = (
         select(func.max(verdict.c.id))
-        .where(verdict.c.dataset == partitions.c.dataset, verdict.c.partition_key == partitions.c.partition_key)
-        .correlate(partitions)
+        .where(verdict.c.dataset == found.c.dataset, verdict.c.partition_key == found.c.partition_key)
+        .correlate(found)
         .scalar_subquery()
     )
-    ids = select(newest).select_from(partitions)
+    ids = select(newest).select_from(found)
     statement = _select_verdicts().where(verdict.c.id.in_(ids)).order_by(verdict.c.id.desc())
     with ledger.connect() as connection:
         return _build(connection.execute(statement).mappings())

@@ -18,6 +18,7 @@ from headrace.ui.visible import keep_verdicts
 router = APIRouter(include_in_schema=False)
 
 MOST_PARTITIONS = 36
+MOST_CELLS = MOST_PARTITIONS * 200
 _MOST_VERDICTS = 8
 _RANK = {"critical": 0, "warning": 1, "info": 2}
 
@@ -80,9 +81,9 @@ def show_dag(
 ) -> HTMLResponse:
     """Show the verdict on each partition of each dataset that a DAG checks, and the history of a chosen one."""
     _require_dag(access, dag_id)
-    verdicts = queries.list_partition_verdicts(ledger, dag_id=dag_id, limit=1000)
-    partitions = sorted({verdict.partition_key for verdict in verdicts}, reverse=True)[:MOST_PARTITIONS]
-    cells = {(each.dataset, each.partition_key): each for each in verdicts if each.partition_key in partitions}
+    verdicts = queries.list_partition_verdicts(ledger, dag_id=dag_id, partitions=MOST_PARTITIONS, limit=MOST_CELLS)
+    partitions = sorted({verdict.partition_key for verdict in verdicts}, reverse=True)
+    cells = {(each.dataset, each.partition_key): each for each in verdicts}
     chosen = (dataset, partition_key) if dataset and partition_key is not None else None
     history: Sequence[VerdictRow] = ()
     if chosen is not None:
@@ -97,6 +98,7 @@ def show_dag(
         cells=cells,
         chosen=chosen,
         history=history,
+        cut=len(verdicts) >= MOST_CELLS,
     )
 
 
