@@ -17,6 +17,7 @@ from fastapi import Depends, HTTPException, Request, status
 from headrace.ledger.dag_ids import list_dag_ids
 from headrace.ledger.database import Ledger
 from headrace.ui.csrf import require_no_forgery, sign_user
+from headrace.ui.formatting_events import SYSTEM
 
 
 class Access:
@@ -31,7 +32,9 @@ class Access:
 
     def __init__(self, user: Any) -> None:
         self.user = user
-        self.actor = str(user.get_name() or user.get_id())[:500]
+        name = str(user.get_name() or user.get_id())[:500]
+        # Nobody passes for the ledger itself, which writes into timelines under this name.
+        self.actor = f"{name} (user)" if name.strip().casefold() == SYSTEM else name
         self._known: dict[tuple[str, str], bool] = {}
         self._teams: dict[str, str | None] = {}
 

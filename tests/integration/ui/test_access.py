@@ -165,3 +165,14 @@ def test_the_openapi_document_describes_every_route_of_the_api(bearer: Callable[
     assert described == routed
     assert document["servers"] == [{"url": "/headrace"}]
     assert document["components"]["schemas"]["IncidentRow"]["properties"]["severity"]
+
+
+@pytest.mark.parametrize(
+    ("name", "actor"), [("headrace", "headrace (user)"), ("Headrace ", "Headrace  (user)"), ("anna", "anna")]
+)
+def test_nobody_passes_for_the_ledger_itself(name: str, actor: str) -> None:
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    from headrace.ui.security import Access
+
+    assert Access(SimpleAuthManagerUser(username=name, role="admin")).actor == actor
