@@ -6,25 +6,23 @@ import time
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from headrace import __version__
-from headrace.cli import incidents, notifications, quarantine
 from headrace.cli.exit_codes import ExitCode
+from headrace.cli.lazy_group import LazyGroup
 from headrace.cli.options import Json, ProjectDir, make_console, print_json
+from headrace.cli.stop_signals import STOP_SIGNALS
 from headrace.exceptions import ConfigurationError, HeadraceError, InvalidPartitionKeyError
 from headrace.settings import load_settings
 
 app = typer.Typer(
+    cls=LazyGroup,
     help="One Airflow scheduler from landed data to a served model: dbt, Great Expectations and TFX in one chain.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.add_typer(incidents.app, name="incidents")
-app.add_typer(notifications.app, name="notifications")
-app.add_typer(quarantine.app, name="quarantine")
 
 
 @app.command()
@@ -120,6 +118,8 @@ def doctor(project_dir: ProjectDir = None, as_json: Json = False) -> None:
     """Say what this project needs, what of it is missing, and how to get it."""
     from dataclasses import asdict
 
+    from rich.table import Table
+
     from headrace.cli.doctor import examine
 
     findings = examine(load_settings(project_dir))
@@ -145,8 +145,6 @@ def version() -> None:
 def main() -> None:
     """Run the command line; errors become one message and an exit code that means something."""
     # Also where the shell started us in the background, which ignores SIGINT.
-    from headrace.cli.stack import STOP_SIGNALS
-
     for stop in STOP_SIGNALS:
         signal.signal(stop, _interrupt)
     try:

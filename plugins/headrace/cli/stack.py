@@ -10,12 +10,11 @@ from rich.console import Console
 from headrace.cli.airflow_api import AirflowApi
 from headrace.cli.airflow_stack import STACK_FILE, AirflowStack
 from headrace.cli.compile import compile_all, find_compilable
+from headrace.cli.stop_signals import STOP_SIGNALS
 from headrace.contracts.files import ContractError, read_json
 from headrace.exceptions import ConfigurationError
 from headrace.jobs.processes import is_alive
 from headrace.settings import Settings
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
