@@ -3,7 +3,6 @@
 from importlib import import_module
 from typing import Any, ClassVar
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -21,10 +20,10 @@ class LazyGroup(TyperGroup):
         "quarantine": ("headrace.cli.quarantine", "Rows that checks set aside, and putting them back."),
     }
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return [*super().list_commands(ctx), *self.modules]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in self.modules:
             return super().get_command(ctx, cmd_name)
         module, help_text = self.modules[cmd_name]
@@ -38,7 +37,7 @@ class _Unloaded(TyperGroup):
         super().__init__(**about)
         self._module = module
 
-    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **more: Any) -> click.Context:
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **more: Any) -> Any:
         command = typer.main.get_group(import_module(self._module).app)
         command.name = self.name
         return command.make_context(info_name, args, *rest, **more)
