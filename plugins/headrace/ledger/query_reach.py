@@ -53,7 +53,8 @@ def load_blast(connection: Connection, incident_id: int, dataset: str) -> BlastR
     models: Sequence[Mapping[str, Any]] = ()
     if trained and failing:
         models_on = select(trained_on.c.model_id).where(*_trained_on(trained, failing))
-        statement = select(trained_model).where(trained_model.c.id.in_(models_on))
+        shown = [column for column in trained_model.c if column.name != "blessings"]
+        statement = select(*shown).where(trained_model.c.id.in_(models_on), _has_model())
         statement = statement.order_by(trained_model.c.at.desc(), trained_model.c.id.desc()).limit(_SHOWN)
         models = [dict(row) for row in connection.execute(statement).mappings()]
     return BlastRadius(datasets=downstream, dag_runs=[(dag_id, run_id) for dag_id, run_id in runs], models=models)
@@ -102,6 +103,7 @@ def _count_models(
     models = func.aggregate_strings(cast(trained_on.c.model_id, String), ",")  # a row for each would be thousands
     statement = select(trained_on.c.dataset, trained_on.c.partition_key, models)
     statement = statement.where(*_trained_on(wanted, keys), trained_on.c.model_id > newest - COUNTED_MODELS)
+    statement = statement.where(trained_on.c.model_id.in_(select(trained_model.c.id).where(_has_model())))
     if dag_ids is not None:
         shown = select(trained_model.c.id).where(trained_model.c.dag_id.in_(list(dag_ids)))
         statement = statement.where(trained_on.c.model_id.in_(shown))
@@ -114,6 +116,11 @@ def _count_models(
         for each in trained[name]:
             found[id_].update(*_of_partitions(on[each], failing[id_]))
     return {id_: len(of_one) for id_, of_one in found.items()}
+
+
+def _has_model() -> Any:
+    """Return the condition that a run made a model: one that only read the data is reached by nothing."""
+    return or_(trained_model.c.blessed.is_not(None), trained_model.c.pushed_to.is_not(None))
 
 
 def _of_partitions(models: Mapping[str, Sequence[str]], failing: Collection[str]) -> list[Sequence[str]]:
