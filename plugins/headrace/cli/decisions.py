@@ -1,7 +1,7 @@
 """Who decides at the command line, and running again what a decision is about."""
 
 import getpass
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich.console import Console
 
@@ -10,10 +10,18 @@ from headrace.cli.stack import find_running_api
 from headrace.ledger.actions import Rerun
 from headrace.settings import Settings
 
+LEFT = "left"
+NOTHING_CLEARED = "nothing was cleared: Airflow knows no such task in that run"
+
 
 def name_actor() -> str:
     """Return the name under which a decision at the command line is recorded: the operating system's user."""
     return f"{getpass.getuser()} (command line)"
+
+
+def has_refused(told: Iterable[Mapping[str, str]]) -> bool:
+    """Tell whether an Airflow was asked and did not clear: more than a decision is wanted then."""
+    return any(each["rerun"] != LEFT and not each["rerun"].startswith("cleared") for each in told)
 
 
 def run_again(settings: Settings, reruns: Iterable[Rerun], no_rerun: bool, console: Console) -> list[dict[str, str]]:
@@ -30,18 +38,18 @@ def run_again(settings: Settings, reruns: Iterable[Rerun], no_rerun: bool, conso
     # At once for a run: what the one is upstream of may be running by the time the other is cleared.
     for dag_id, run_id in dict.fromkeys((each.dag_id, each.run_id) for each in wanted):
         tasks = [each for each in wanted if (each.dag_id, each.run_id) == (dag_id, run_id)]
-        outcome = "left"
+        outcome = LEFT
         if api is not None:
             try:
                 cleared = api.clear(dag_id, run_id, *((task.task_id, task.map_index) for task in tasks))
-                outcome = f"cleared {cleared} tasks"
+                outcome = f"cleared {cleared} tasks" if cleared else NOTHING_CLEARED
             except AirflowApiError as error:
                 outcome = error.message
         where = f"{', '.join(dict.fromkeys(task.task_id for task in tasks))} of {dag_id} {run_id}"
         if outcome.startswith("cleared"):
             console.print(f"{where}: {outcome}; they run again", highlight=False, markup=False)
         else:
-            why = "" if outcome == "left" else f" ({outcome})"
+            why = "" if outcome == LEFT else f" ({outcome})"
             console.print(
                 f"{where} was not run again{why}: the decision takes effect when it is cleared, downstream included",
                 highlight=False,

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from headrace.cli.options import show_time
-from headrace.ledger.views import IncidentDetail, IncidentPage, IncidentRow, QuarantineRow, TaskTry
+from headrace.ledger.views import IncidentDetail, IncidentPage, IncidentRow, QuarantineRow, ResultRow, TaskTry
 
 _COLOURS = {"critical": "bold red", "warning": "yellow", "info": "blue"}
 _SHOWN_ROWS, _SHOWN_COLUMNS = 10, 12
@@ -52,7 +52,7 @@ def print_incident(console: Console, detail: IncidentDetail) -> None:
         "since": f"{show_time(row.opened_at)}, last seen {show_time(row.last_seen)}, {row.occurrences:,} times",
         "follows from": f"incident {detail.cause.id}: {detail.cause.title}" if detail.cause else None,
         "expected": result.expected if result else None,
-        "observed": result.observed if result else None,
+        "observed": _describe_observed(result, detail.unit) if result else None,
         "downstream": ", ".join(detail.blast.datasets),
         "runs stopped": ", ".join(f"{dag} {run}" for dag, run in detail.blast.dag_runs),
         "models": ", ".join(str(model.get("pushed_to") or model.get("pipeline")) for model in detail.blast.models),
@@ -110,6 +110,12 @@ def _describe_state(row: IncidentRow) -> str:
     if row.state == "resolved":
         return f"resolved ({row.resolution})"
     return f"{row.state}, flapping" if row.flapping else row.state
+
+
+def _describe_observed(result: ResultRow, unit: str | None) -> str | None:
+    if result.failed_rows is not None and result.observed in (None, result.failed_rows):
+        return f"{result.failed_rows:,} row{'s'[: result.failed_rows != 1]}"
+    return None if result.observed is None else f"{result.observed} {unit or ''}".strip()
 
 
 def _describe_task(task: TaskTry) -> str:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
-from headrace.cli.decisions import name_actor, run_again
+from headrace.cli.decisions import has_refused, name_actor, run_again
 from headrace.cli.exit_codes import ExitCode
 from headrace.cli.incident_tables import print_incident, print_incidents
 from headrace.cli.options import (
@@ -21,18 +21,21 @@ from headrace.cli.options import (
     print_json,
 )
 from headrace.cli.project_ledger import open_project_ledger
-from headrace.exceptions import InvalidActionError, UnknownIncidentError
+from headrace.contracts.check_result import Severity
+from headrace.exceptions import InvalidActionError, InvalidCursorError, UnknownIncidentError
 from headrace.ledger import actions
 from headrace.ledger.actions import Rerun
 from headrace.ledger.database import Ledger
-from headrace.ledger.queries import list_incidents, load_incident
+from headrace.ledger.queries import MOST, list_incidents, load_incident
 from headrace.ledger.views import IncidentFilter
+from headrace.quality.incidents import IncidentState
 from headrace.settings import load_settings
 
 app = typer.Typer(help="What is wrong with the data, and what is being done about it.", no_args_is_help=True)
 
 Ids = Annotated[list[int], typer.Argument(metavar="ID...", help="Ids of incidents, as 'list' shows them.")]
 Id = Annotated[int, typer.Argument(metavar="ID", help="Id of the incident, as 'list' shows it.")]
+Sort = Literal["severity", "newest", "oldest"]
 Partitions = Annotated[
     list[str] | None, typer.Option("--partition", help="Only this partition; repeat for more. All failing by default.")
 ]
@@ -41,28 +44,26 @@ Partitions = Annotated[
 @app.command("list")
 def list_(
     state: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="open, acknowledged, snoozed or resolved; repeat for more. Open and acknowledged by default."
-        ),
+        list[IncidentState] | None,
+        typer.Option(help="Repeat for more. Open and acknowledged by default."),
     ] = None,
-    severity: Annotated[list[str] | None, typer.Option(help="critical, warning or info; repeat for more.")] = None,
+    severity: Annotated[list[Severity] | None, typer.Option(help="Repeat for more. All by default.")] = None,
     owner: Annotated[list[str] | None, typer.Option(help="As the data's files name the owner.")] = None,
     dataset: Annotated[list[str] | None, typer.Option(help="For example raw_weather.")] = None,
     tool: Annotated[list[str] | None, typer.Option(help="landing, dbt, gx, tfdv, tfma or tfx.")] = None,
     partition: Annotated[str | None, typer.Option(help="Incidents that affect it.")] = None,
     text: Annotated[str, typer.Option(help="Words in the sentence, dataset, check or column.")] = "",
     consequences: Annotated[bool, typer.Option(help="Also what follows from another incident.")] = False,
-    sort: Annotated[str, typer.Option(help="severity, newest or oldest.")] = "severity",
-    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    sort: Annotated[Sort, typer.Option(help="Worst, newest or oldest first.")] = "severity",
+    limit: Annotated[int, typer.Option(min=1, max=MOST)] = 50,
     cursor: Annotated[str | None, typer.Option(help="The next page, as the one before names it.")] = None,
     project_dir: ProjectDir = None,
     as_json: Json = False,
 ) -> None:
     """List incidents, worst first. Exit code 0, also where there are some."""
     wanted = IncidentFilter(
-        states=tuple(state or ("open", "acknowledged")),
-        severities=tuple(severity or ()),
+        states=tuple(each.value for each in state or (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)),
+        severities=tuple(each.value for each in severity or ()),
         owners=tuple(owner or ()),
         datasets=tuple(dataset or ()),
         tools=tuple(tool or ()),
@@ -71,7 +72,10 @@ def list_(
         consequences=consequences,
     )
     with open_project_ledger(load_settings(project_dir)) as ledger:
-        page = list_incidents(ledger, wanted, sort=sort, limit=limit, cursor=cursor)
+        try:
+            page = list_incidents(ledger, wanted, sort=sort, limit=limit, cursor=cursor)
+        except InvalidCursorError as error:
+            raise typer.BadParameter(error.message, param_hint="--cursor") from None
     if as_json:
         print_json(page)
     else:
@@ -124,6 +128,12 @@ def snooze(
         raise typer.BadParameter("give either --for or --until")
     end = datetime.now(UTC) + parse_duration(span) if span else parse_time(until or "")
     _act(ids, lambda ledger, each: actions.snooze(ledger, each, name_actor(), end), project_dir, as_json)
+
+
+@app.command()
+def unsnooze(ids: Ids, project_dir: ProjectDir = None, as_json: Json = False) -> None:
+    """End a snooze before its time: the incidents are open again."""
+    _act(ids, lambda ledger, each: actions.unsnooze(ledger, each, name_actor()), project_dir, as_json)
 
 
 @app.command()
@@ -193,7 +203,14 @@ def _failing(ledger: Ledger, incident: int, partitions: Sequence[str] | None, *s
     if partitions:
         return list(partitions)
     wanted = states or ("failing", "quarantined")
-    return [each.partition_key for each in load_incident(ledger, incident).partitions if each.state in wanted]
+    found = load_incident(ledger, incident)
+    keys = [each.partition_key for each in found.partitions if each.state in wanted]
+    if not states and found.row.failing_partitions > len(keys):
+        more = found.row.failing_partitions - len(keys)
+        _tell(
+            make_console(True), f"incident {incident}: {more:,} more partitions fail than are done at once: do it again"
+        )
+    return keys
 
 
 def _act(
@@ -204,7 +221,8 @@ def _act(
     no_rerun: bool = False,
 ) -> None:
     """Do one thing to each incident; what is refused is said, and the others are done."""
-    settings, console, outcomes, refused = load_settings(project_dir), make_console(as_json), [], False
+    settings, console, refused = load_settings(project_dir), make_console(as_json), False
+    outcomes: list[dict[str, Any]] = []
     with open_project_ledger(settings) as ledger:
         for incident in ids:
             try:
@@ -215,11 +233,16 @@ def _act(
                 outcomes.append({"id": incident, "done": False, "error": error.message})
                 continue
             _tell(console, f"incident {incident}: done, recorded as {name_actor()}")
-            told = run_again(settings, reruns, no_rerun, console)
-            outcomes.append({"id": incident, "done": True, "reruns": told})
+            outcomes.append({"id": incident, "done": True, "reruns": reruns})
+    # Together: incidents of one gate wait for the same task, and a second clear would end what the first one started.
+    told = run_again(settings, [each for done in outcomes for each in done.get("reruns", ())], no_rerun, console)
+    for done in outcomes:
+        own = {(each.dag_id, each.run_id, each.task_id) for each in done.get("reruns", ())}
+        if done["done"]:
+            done["reruns"] = [each for each in told if (each["dag_id"], each["run_id"], each["task_id"]) in own]
     if as_json:
         print_json(outcomes)
-    raise typer.Exit(ExitCode.FAILED if refused else ExitCode.OK)
+    raise typer.Exit(ExitCode.FAILED if refused or has_refused(told) else ExitCode.OK)
 
 
 def _tell(console: Console, line: str) -> None:

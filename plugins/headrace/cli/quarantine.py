@@ -1,10 +1,12 @@
 """``headrace quarantine``: the rows that checks set aside, and putting them back."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from headrace.cli.decisions import name_actor, run_again
+from headrace.cli.decisions import has_refused, name_actor, run_again
+from headrace.cli.exit_codes import ExitCode
 from headrace.cli.incident_tables import print_quarantine, print_rows
 from headrace.cli.options import Json, NoRerun, ProjectDir, Reason, make_console, print_json
 from headrace.cli.project_ledger import open_project_ledger
@@ -14,14 +16,24 @@ from headrace.settings import load_settings
 
 app = typer.Typer(help="Rows that checks set aside, and putting them back.", no_args_is_help=True)
 
+
+class State(StrEnum):
+    """What became of rows that were set aside."""
+
+    HELD = "held"
+    RELEASING = "releasing"
+    RELEASED = "released"
+    SUPERSEDED = "superseded"
+
+
 Id = Annotated[int, typer.Argument(metavar="ID", help="As 'list' shows it.")]
 
 
 @app.command("list")
 def list_(
     state: Annotated[
-        list[str] | None,
-        typer.Option(help="held, releasing, released or superseded; repeat for more. The first two by default."),
+        list[State] | None,
+        typer.Option(help="Repeat for more. The first two by default."),
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="For example raw_weather.")] = None,
     partition: Annotated[str | None, typer.Option(help="For example 2013-02.")] = None,
@@ -30,7 +42,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List what was set aside: one line for each dataset, partition, run and check."""
-    states = tuple(state or ("held", "releasing"))
+    states = tuple(each.value for each in state or (State.HELD, State.RELEASING))
     with open_project_ledger(load_settings(project_dir)) as ledger:
         found = list_quarantine(ledger, states=states, dataset=dataset, partition_key=partition, limit=limit)
     if as_json:
@@ -72,3 +84,4 @@ def release(
     told = run_again(settings, reruns, no_rerun, console)
     if as_json:
         print_json({"id": quarantine, "reruns": told})
+    raise typer.Exit(ExitCode.FAILED if has_refused(told) else ExitCode.OK)

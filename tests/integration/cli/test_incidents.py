@@ -125,3 +125,36 @@ def test_nothing_is_quarantined_and_that_is_said(settings: Settings) -> None:
     missing = run(settings, "quarantine", "show", "7")
     assert missing.returncode == 1
     assert "7" in missing.stderr
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("incidents", "list", "--state", "opne"),
+        ("incidents", "list", "--severity", "fatal"),
+        ("incidents", "list", "--sort", "owner"),
+        ("incidents", "list", "--limit", "201"),
+        ("incidents", "list", "--cursor", "garbage"),
+        ("quarantine", "list", "--state", "kept"),
+    ],
+)
+def test_a_filter_that_cannot_be_is_a_usage_error(settings: Settings, wrong: tuple[str, ...]) -> None:
+    done = run(settings, *wrong)
+    assert done.returncode == 2, done.stdout
+    assert wrong[2] in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_page_ends_where_the_next_one_begins(settings: Settings) -> None:
+    first = run_json(settings, "incidents", "list", "--limit", "1")
+    second = run_json(settings, "incidents", "list", "--limit", "1", "--cursor", first["next"])
+    assert {page["rows"][0]["column"] for page in (first, second)} == {"wind_speed", "wind_gust"}
+    assert second["next"] is None
+
+
+def test_a_snooze_is_ended(settings: Settings) -> None:
+    incident = str(find_wind(settings))
+    assert run(settings, "incidents", "unsnooze", incident).returncode == 1, "it is not snoozed"
+    assert run(settings, "incidents", "snooze", incident, "--for", "4h").returncode == 0
+    assert run(settings, "incidents", "unsnooze", incident).returncode == 0
+    assert find_state(settings, incident) == "open"
