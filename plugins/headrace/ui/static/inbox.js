@@ -139,6 +139,7 @@ async function submit(form) {
 async function finish(text, bad) {
   if (!one("#live")) return sayAfterReload(text, bad);
   picked.clear();
+  await refreshing; // it may have been asked before the action was done
   await refresh();
   say(text, bad);
 }
