@@ -93,10 +93,10 @@ class AirflowServer:
                 ["airflow", "api-server", "--host", "127.0.0.1", "--port", str(self.port)],
                 env=environment, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        for _ in range(600):
+        for _ in range(1800):
             assert self._process.poll() is None, self._log.read_text()[-3000:]
             try:
-                urllib.request.urlopen(f"{self.url}/api/v2/version", timeout=2).close()
+                urllib.request.urlopen(f"{self.url}/api/v2/version", timeout=10).close()
                 return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.2)
@@ -118,7 +118,7 @@ class AirflowServer:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}{path}", data=data, headers=headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=90) as answer:
                 return answer.status, json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"null")

@@ -12,9 +12,9 @@ from chromium import has_playwright, require_playwright
 pytest.register_assert_rewrite("inbox_fixtures", "airflow_server")
 
 if has_playwright():
-    from inbox_fixtures import browser, chromium, home, prefixed, server, shoot, visit
+    from inbox_fixtures import browser, chromium, home, own, prefixed, server, shoot, visit
 
-    __all__ = ["browser", "chromium", "home", "prefixed", "server", "shoot", "visit"]
+    __all__ = ["browser", "chromium", "home", "own", "prefixed", "server", "shoot", "visit"]
 else:
 
     class WithoutPlaywright(pytest.Module):

@@ -1,17 +1,22 @@
 """A real Airflow with a seeded ledger, and a browser that looks at it."""
 
 import os
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from airflow_server import AirflowHome, AirflowServer
 from chromium import find_chromium
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
-from seed import seed_ledger
-from windows import DESKTOP, Visit, Visitor
+from seed import record_own, seed_ledger
+from windows import DESKTOP, Own, Visit, Visitor
 
-expect.set_options(timeout=15_000)  # a machine that does much else
+from headrace.ledger.actions import resolve
+from headrace.ledger.database import open_ledger
+from headrace.ledger.queries import load_incident
+
+expect.set_options(timeout=45_000)  # a machine that does much else
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -74,7 +79,7 @@ def visit(browser: Browser, server: AirflowServer) -> Iterator[Visitor]:
         )
         context.add_cookies([{"name": "_token", "value": where.log_in(user), "url": where.origin}])
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         seen = Visit(context, page, where)
 
         def note_request(request: Request) -> None:
@@ -93,6 +98,24 @@ def visit(browser: Browser, server: AirflowServer) -> Iterator[Visitor]:
     for seen in visits:
         seen.context.close()
     assert wrong == []
+
+
+@pytest.fixture
+def own(server: AirflowServer) -> Iterator[Own]:
+    """Record incidents of a dataset of the test's own, and return its name; they are resolved after the test."""
+    made: list[int] = []
+
+    def record(count: int = 1, months: Sequence[str] = ("2013-07",), held: bool = False) -> str:
+        dataset = f"own_{uuid.uuid4().hex[:8]}"
+        with open_ledger(server.home.ledger_path) as ledger:
+            made.extend(record_own(ledger, dataset, count, months, held=held))
+        return dataset
+
+    yield record
+    with open_ledger(server.home.ledger_path) as ledger:
+        for incident in made:
+            if load_incident(ledger, incident).row.state != "resolved":
+                resolve(ledger, incident, "the tests", "the test is over")
 
 
 @pytest.fixture

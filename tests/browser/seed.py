@@ -77,6 +77,29 @@ def seed_ledger(path: Path, now: datetime | None = None, *, hostile: bool = True
             _record_nasty(ledger, now)
 
 
+def record_own(
+    ledger: Ledger, dataset: str, count: int = 1, months: Sequence[str] = ("2013-07",), *, held: bool = False
+) -> tuple[int, ...]:
+    """Let ``count`` checks of a new dataset fail, so that a test has incidents that no other test touches."""
+    opened: tuple[int, ...] = ()
+    for month in months:
+        rows = ({"carrier": "UA", "flight": 1545}, {"carrier": "UA", "flight": 1546})
+        results = [
+            check(
+                "gx", dataset, month, f"own_check_{number}", "flight", "2 of 100 rows have a wrong flight",
+                failed_rows=2, total_rows=100, sample=rows, meta={"owner": PLATFORM},
+            )
+            for number in range(count)
+        ]  # fmt: skip
+        task = run(month, task_id=f"check_{dataset}")
+        opened += record_results(ledger, task, results).opened
+        if held:
+            kept = [{"row_id": str(row["flight"]), "row": row} for row in rows]
+            some = QuarantinedSet(dataset, f"raw.{dataset}", month, results[0], 2, 100, "a wrong flight", kept)
+            record_quarantine(ledger, task, [some])
+    return opened
+
+
 def _tell_lineage(ledger: Ledger) -> None:
     def dataset(name: str, kind: str, owner: str, **more: str) -> Dataset:
         return Dataset(name, kind, f"{kind}.{name}", owner, **more)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
-from windows import PHONE, Visitor
+from windows import PHONE, Own, Visitor
 
 Shoot = Callable[[Page, str], None]
 WIND = "1 of 2,010 rows has wind_speed above 200 mph (1,048.36 at EWR, 12 Feb 08:00Z)"
@@ -29,9 +29,9 @@ def test_the_chart_the_graph_and_the_reach_are_drawn(visit: Visitor, shoot: Shoo
     page = visit().open(PEAK)
     chart = page.locator("svg.series")
     expect(chart.locator(".point.failed")).to_have_count(1)
-    expect(chart.locator(".value")).to_have_text("1,048.36")
+    expect(chart.locator(".value")).to_have_text("1,048.36 mph")
     expect(chart.locator("desc")).to_contain_text("logarithmic")
-    expect(page.locator(".observed dd")).to_have_text("1,048.36")
+    expect(page.locator(".observed dd")).to_have_text("1,048.36 mph")
     expect(page.locator("#consequences .row")).to_have_count(2)
     graph = page.locator("svg.graph")
     expect(graph.locator(".focus title")).to_contain_text("raw_weather (source): Blocked")
@@ -51,8 +51,9 @@ def test_distributions_stand_side_by_side(visit: Visitor) -> None:
     expect(first.locator("svg .bar.current")).to_have_count(5)
 
 
-def test_acknowledging_is_kept_and_the_timeline_says_who(visit: Visitor) -> None:
-    page = visit().open("raw_crew")
+def test_acknowledging_is_kept_and_the_timeline_says_who(visit: Visitor, own: Own) -> None:
+    dataset = own()
+    page = visit().open(dataset)
     page.get_by_role("button", name="Acknowledge", exact=True).click()
     page.get_by_label("Comment optional").fill("asked the <crew> team")
     page.locator("dialog#acknowledge").get_by_role("button", name="Acknowledge").click()
@@ -65,12 +66,12 @@ def test_acknowledging_is_kept_and_the_timeline_says_who(visit: Visitor) -> None
     page.get_by_placeholder("Add a comment").fill("they load it by hand today")
     page.get_by_role("button", name="Comment", exact=True).click()
     expect(page.locator(".timeline li").first).to_contain_text("admin commented")
-    page.goto(page.url.rsplit("/", 1)[0] + "?assignee=me")
+    page.goto(page.url.rsplit("/", 1)[0] + f"?assignee=me&dataset={dataset}")
     expect(page.locator("#list .sentence")).to_have_count(1)
 
 
-def test_snoozing_ending_it_resolving_and_opening_again(visit: Visitor) -> None:
-    page = visit().open("raw_fuel_prices")
+def test_snoozing_ending_it_resolving_and_opening_again(visit: Visitor, own: Own) -> None:
+    page = visit().open(own())
     page.get_by_role("button", name="Snooze…").click()
     page.get_by_role("button", name="1 week").click()
     page.locator("dialog#snooze").get_by_role("button", name="Snooze").click()
@@ -92,12 +93,13 @@ def test_snoozing_ending_it_resolving_and_opening_again(visit: Visitor) -> None:
     expect(page.locator(".facts .pill")).to_have_text("Open")
 
 
-def test_waiving_says_what_runs_again_and_what_came_of_it(visit: Visitor) -> None:
-    page = visit().open("12,500 of 1,200,000 rows")
+def test_waiving_says_what_runs_again_and_what_came_of_it(visit: Visitor, own: Own) -> None:
+    dataset = own(months=("2013-06", "2013-07"))
+    page = visit().open(dataset)
     page.get_by_role("button", name="Waive…").click()
     dialog = page.locator("dialog#waive")
     expect(dialog).to_contain_text("2013-07")
-    expect(dialog).to_contain_text("check_raw_flights in manual__2013-07")
+    expect(dialog).to_contain_text(f"check_{dataset} in manual__2013-07")
     expect(dialog).to_contain_text("is cleared, with everything downstream of it in its run")
     dialog.get_by_label("2013-06").uncheck()
     dialog.get_by_label("Reason").fill("known: the airline's outage")
@@ -109,12 +111,13 @@ def test_waiving_says_what_runs_again_and_what_came_of_it(visit: Visitor) -> Non
     expect(parts.locator("tr", has_text="2013-06")).to_contain_text("Failing")
 
 
-def test_releasing_a_row_asks_why_and_is_recorded(visit: Visitor) -> None:
+def test_releasing_a_row_asks_why_and_is_recorded(visit: Visitor, own: Own) -> None:
+    dataset = own(held=True)
     page = visit().go("/headrace/quarantine")
-    page.get_by_role("link", name="raw_weather").click()
+    page.get_by_role("link", name=dataset).click()
     page.wait_for_url("**/quarantine/*")
-    expect(page.locator("h1")).to_have_text("1 row of raw_weather, 2013-02, set aside")
-    expect(page.locator(".facts")).to_contain_text("so 2,009 went on")
+    expect(page.locator("h1")).to_have_text(f"2 rows of {dataset}, 2013-07, set aside")
+    expect(page.locator(".facts")).to_contain_text("so 98 went on")
     page.get_by_role("checkbox", name="Release row 1").check()
     page.get_by_role("button", name="Release selected").click()
     dialog = page.locator("dialog#release-rows")

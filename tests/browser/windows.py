@@ -31,3 +31,4 @@ class Visit:
 
 
 Visitor = Callable[..., Visit]
+Own = Callable[..., str]
