@@ -78,9 +78,10 @@ class Settings:
         """Return the folder in which the tasks of one DAG run leave their results."""
         return self.state_dir / "runs" / _as_name(dag_id) / _as_name(run_id)
 
-    def task_folder(self, dag_id: str, run_id: str, task_id: str) -> Path:
-        """Return the folder in which one task of one run leaves its results and its job."""
-        return self.run_folder(dag_id, run_id) / _as_name(task_id)
+    def task_folder(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Path:
+        """Return the folder in which one task of one run leaves its results and its job; mapped: ``task@0``."""
+        name = _as_name(task_id)  # Airflow lets no task have an @ in its id
+        return self.run_folder(dag_id, run_id) / (name if map_index < 0 else f"{name}@{map_index}")
 
 
 def _as_name(identifier: str) -> str:

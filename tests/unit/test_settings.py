@@ -59,6 +59,8 @@ def test_a_task_folder_stays_inside_the_runs_folder(tmp_path: Path) -> None:
     runs = settings.state_dir / "runs"
     folder = settings.task_folder("dag", "manual__2013-01__2026-01-01T00:00:00+00:00", "group.task")
     assert folder.relative_to(runs).parts == ("dag", "manual__2013-01__2026-01-01T00:00:00+00:00", "group.task")
+    assert settings.task_folder("dag", "r", "group.task", 0).name == "group.task@0", "mapped tasks share no folder"
+    assert settings.task_folder("dag", "r", "group.task", -1) == settings.task_folder("dag", "r", "group.task")
     assert settings.task_folder("dag", "../../etc", "t").parent.parent.parent == runs
     with pytest.raises(ConfigurationError):
         settings.task_folder("dag", "..", "t")

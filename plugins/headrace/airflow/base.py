@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from airflow.sdk import BaseOperator, Context
 
 from headrace.airflow.errors import as_airflow_errors
-from headrace.airflow.ledger import record_in_ledger
+from headrace.airflow.ledger import read_map_index, record_in_ledger
 from headrace.contracts.check_result import CheckResult
 from headrace.contracts.files import write_json
 from headrace.exceptions import InvalidPartitionKeyError
@@ -66,7 +66,7 @@ class HeadraceOperator(BaseOperator):
         raise NotImplementedError
 
     def task_folder(self, context: Context) -> Path:
-        return make_task_folder(self.dag_id, context["run_id"], self.task_id)
+        return make_task_folder(context)
 
     def record_checks(
         self, context: Context, checks: Iterable[CheckResult], *, complete: bool = False
@@ -102,8 +102,9 @@ class HeadraceOperator(BaseOperator):
         )
 
 
-def make_task_folder(dag_id: str, run_id: str, task_id: str) -> Path:
+def make_task_folder(context: Context) -> Path:
     """Return the folder of a task's results. Runs are Airflow's: they lie together, whatever project a task is of."""
-    folder = load_settings().task_folder(dag_id, run_id, task_id)
+    task = context["ti"]
+    folder = load_settings().task_folder(task.dag_id, context["run_id"], task.task_id, read_map_index(context))
     folder.mkdir(parents=True, exist_ok=True)
     return folder

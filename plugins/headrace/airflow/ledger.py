@@ -184,6 +184,12 @@ def list_datasets(settings: Settings, relation: str) -> list[str]:
     return sorted(names)
 
 
+def read_map_index(context: Context) -> int:
+    """Return which of a mapped task's instances runs; -1 where the task is not mapped."""
+    index = getattr(context["ti"], "map_index", None)
+    return -1 if index is None else int(index)
+
+
 def task_try(context: Context) -> "TaskTry":
     """Return the try of the task that runs in this context: by what its results are recorded."""
     from headrace.ledger.views import TaskTry  # not for every process that loads the plugin
@@ -193,7 +199,7 @@ def task_try(context: Context) -> "TaskTry":
         dag_id=task_instance.dag_id,
         run_id=context["run_id"],
         task_id=task_instance.task_id,
-        map_index=getattr(task_instance, "map_index", -1),
+        map_index=read_map_index(context),
         try_number=task_instance.try_number,
         instance=None if getattr(task_instance, "id", None) is None else str(task_instance.id),
     )

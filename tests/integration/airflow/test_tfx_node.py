@@ -140,6 +140,15 @@ def test_a_missing_interpreter_says_how_to_get_it(project: Project) -> None:
         project.run()
 
 
+def test_a_mapped_node_is_refused(project: Project) -> None:
+    project.interpret("NodeOutcome('Trainer', 'COMPLETE', 3).write(folder)")
+    context = project.context(1)
+    context["ti"].map_index = 1
+    with pytest.raises(AirflowFailException, match="Trainer of p is a mapped task, which cannot work"):
+        project.task().execute(context)
+    assert project.times_started == 0
+
+
 def test_no_partition_key_says_how_to_give_one(project: Project) -> None:
     task = project.task()
     task.partition_key = ""

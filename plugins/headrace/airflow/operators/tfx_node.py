@@ -10,7 +10,13 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from headrace.airflow.base import TFX_POOL, HeadraceOperator
-from headrace.airflow.ledger import open_task_ledger, refuse_blocked_partitions, task_try, tell_lineage
+from headrace.airflow.ledger import (
+    open_task_ledger,
+    read_map_index,
+    refuse_blocked_partitions,
+    task_try,
+    tell_lineage,
+)
 from headrace.contracts.check_result import CheckResult
 from headrace.contracts.files import ContractError, read_json, write_json
 from headrace.contracts.lineage import Lineage, name_examples, name_model
@@ -83,6 +89,12 @@ class TfxNodeOperator(HeadraceOperator):
         self._killed = False
 
     def run_partition(self, settings: Settings, context: Context) -> dict[str, Any]:
+        if read_map_index(context) >= 0:
+            raise ConfigurationError(
+                f"{self.node} of {self.pipeline} is a mapped task, which cannot work: TFX knows a run of a pipeline by "
+                "the DAG run, so that every instance would take the first one's result for its own. Map over DAG runs "
+                "instead, for example one a partition."
+            )
         folder = self.task_folder(context)
         self._job = job = Job(folder)
         try:

@@ -34,7 +34,7 @@ def build_again_when_cleared(context: "Context") -> None:
     somebody's clear, after which the tests of sources and unit tests, which have no task of their own, must run too.
     """
     task_instance = context["ti"]
-    folder = make_task_folder(task_instance.dag_id, context["run_id"], task_instance.task_id)
+    folder = make_task_folder(context)
     for name in RESULT_FILES:
         (folder / name).unlink(missing_ok=True)
     context["ti"] = cast("Any", FirstTry(task_instance))

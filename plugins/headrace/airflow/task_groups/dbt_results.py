@@ -32,8 +32,7 @@ def keep_run_results(target_dir: str, *, context: "Context", project_dir: str | 
         return  # dbt could not even parse the project: Cosmos raises what it said
     from headrace.dbt.run_results import require_success
 
-    task = context["ti"]
-    folder = make_task_folder(task.dag_id, context["run_id"], task.task_id)
+    folder = make_task_folder(context)
     target = Path(target_dir) / "target"
     replace_file(folder / RUN_RESULTS_FILE, (target / RUN_RESULTS_FILE).read_bytes())
     settings = load_settings(project_dir)

@@ -152,8 +152,7 @@ def refuse_held_partition(settings: Settings, partition_key: str) -> None:
 
 def require_results(context: "Context", _result: Any = None) -> None:
     """Fail a dbt task that built nothing; called by Airflow after the task ran and raised nothing."""
-    task_instance = context["ti"]
-    if not (make_task_folder(task_instance.dag_id, context["run_id"], task_instance.task_id) / CHECKS_FILE).is_file():
+    if not (make_task_folder(context) / CHECKS_FILE).is_file():
         raise AirflowFailException("dbt ran and left no results: nothing was built, so nothing may go on.")
 
 

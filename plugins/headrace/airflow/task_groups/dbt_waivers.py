@@ -34,7 +34,7 @@ def leave_out_waived_tests(context: "Context", settings: Settings) -> None:
         tests = apply_waivers(ledger, list_stopping_tests(manifest, context.get("partition_key")))
     waived = {str(check.check_id): check for check in tests if check.excused}
     selectors = select_tests(manifest, waived)
-    folder = make_task_folder(task_instance.dag_id, context["run_id"], task_instance.task_id)
+    folder = make_task_folder(context)
     write_json(folder / WAIVED_FILE, {"checks": [waived[unique_id].to_json() for unique_id in selectors]})
     for unique_id, check in waived.items():
         done = "is left out" if unique_id in selectors else "runs all the same, because its name cannot be selected"
@@ -50,9 +50,8 @@ def leave_out_waived_tests(context: "Context", settings: Settings) -> None:
 
 
 def load_left_out(context: "Context") -> list[CheckResult]:
-    task = context["ti"]
     try:
-        document = read_json(make_task_folder(task.dag_id, context["run_id"], task.task_id) / WAIVED_FILE)
+        document = read_json(make_task_folder(context) / WAIVED_FILE)
     except ContractError:
         return []
     return [CheckResult.from_json(check) for check in document["checks"]]
