@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.exceptions import ConfigurationError
+from headrace.quality.identifiers import name_relation
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,19 @@ def load_manifest(path: Path) -> DbtManifest:
         raise ConfigurationError(f"{path} does not exist: run `dbt parse` in the dbt project") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(f"{path} is not a dbt manifest ({error!r}): run `dbt parse` again") from error
+
+
+def list_built_relations(path: Path) -> dict[str, str]:
+    """Return what dbt builds, ``schema.table`` in lower case to the node's id; nothing where there is no manifest."""
+    try:
+        nodes = json.loads(path.read_bytes()).get("nodes") or {}
+    except (OSError, ValueError):
+        return {}
+    return {
+        name_relation(f"{node['schema']}.{node.get('alias') or node['name']}"): unique_id
+        for unique_id, node in nodes.items()
+        if node.get("resource_type") in ("model", "snapshot", "seed")
+    }
 
 
 def parse_manifest(manifest: Mapping[str, Any]) -> DbtManifest:

@@ -33,6 +33,11 @@ def quote_relation(relation: str) -> str:
     return ".".join(quote_identifier(part) for part in parts)
 
 
+def name_relation(relation: str) -> str:
+    """Return the one spelling of a table: ``schema.table`` in lower case, without quotes or its database."""
+    return ".".join(["main", *relation.replace('"', "").lower().split(".")][-2:])
+
+
 def quote_known_name(name: str) -> str:
     """Quote a name that the database itself gave, whatever is in it; for names of people, see quote_identifier."""
     return '"' + name.replace('"', '""') + '"'
