@@ -171,7 +171,7 @@ def tell_lineage(ledger: "Ledger", settings: Settings) -> None:
 def list_datasets(settings: Settings, relation: str) -> list[str]:
     """Return under which names results about a table are filed: as its suites and the compiled lineage say."""
     from headrace.gx.suites import list_suites, load_suite
-    from headrace.warehouse.holds import name_relation
+    from headrace.quality.identifiers import name_relation
 
     names, wanted = set(), name_relation(relation)
     for suite in list_suites(settings.expectations_dir):

@@ -135,7 +135,7 @@ def record_gate(
 
 
 def _build_plans(runs: "Sequence[SuiteRun]", partition_key: str) -> "list[Plan]":
-    from headrace.warehouse.holds import name_relation
+    from headrace.quality.identifiers import name_relation
     from headrace.warehouse.quarantine import Plan, RowSelection
 
     grouped: dict[tuple[str, str | None], list[SuiteRun]] = {}

@@ -9,6 +9,7 @@ from headrace.contracts.pipeline import CompiledPipeline
 from headrace.dbt.manifest import DbtManifest, DbtNode
 from headrace.dbt.ownership import describe_dataset
 from headrace.gx.suites import SuiteDocument
+from headrace.quality.identifiers import name_relation
 
 DBT_KINDS = ("source", "model", "seed", "snapshot")
 _WORDS = ("owner", "tier", "runbook")
@@ -54,11 +55,6 @@ def _add_files(nodes: Iterable[DbtNode], datasets: dict[str, Dataset]) -> set[tu
             datasets[file.name] = file
             edges.add((file.name, table.name))
     return edges
-
-
-def name_relation(relation: str) -> str:
-    """Return the one spelling of a table: ``schema.table`` in lower case, without quotes or its database."""
-    return ".".join(["main", *relation.replace('"', "").lower().split(".")][-2:])
 
 
 def _describe_node(manifest: DbtManifest, node: DbtNode) -> Dataset:

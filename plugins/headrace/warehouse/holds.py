@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headrace.quality.identifiers import name_relation
 from headrace.quality.partitions import check_partition_key
 from headrace.warehouse.connection import open_warehouse, qualify_schema
 
@@ -88,11 +89,6 @@ def write_holds(
             f"insert into {holds} values (?, ?, ?, now()) on conflict do update set reason = excluded.reason",
             [name_relation(relation), partition_key, reason],
         )
-
-
-def name_relation(relation: str) -> str:
-    """Return the one spelling of a table under which it is held: ``schema.table`` in lower case."""
-    return ".".join(["main", *relation.lower().split(".")][-2:])
 
 
 def _prepare_table(connection: "duckdb.DuckDBPyConnection") -> str:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headrace.quality.identifiers import name_relation
 from headrace.warehouse.connection import open_warehouse, qualify_schema
-from headrace.warehouse.holds import HOLDS_SCHEMA, name_relation
+from headrace.warehouse.holds import HOLDS_SCHEMA
 
 if TYPE_CHECKING:
     import duckdb

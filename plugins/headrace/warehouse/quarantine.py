@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.exceptions import QuarantineError
-from headrace.quality.identifiers import quote_known_name, quote_relation
+from headrace.quality.identifiers import name_relation, quote_known_name, quote_relation
 from headrace.warehouse import quarantine_moves as moves
 from headrace.warehouse.connection import open_warehouse
-from headrace.warehouse.holds import name_relation
 from headrace.warehouse.quarantine_tables import (
     Mover,
     RowState,

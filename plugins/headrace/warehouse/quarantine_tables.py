@@ -10,9 +10,14 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.exceptions import ConfigurationError
-from headrace.quality.identifiers import quote_identifier, quote_known_name, quote_literal, quote_relation
+from headrace.quality.identifiers import (
+    name_relation,
+    quote_identifier,
+    quote_known_name,
+    quote_literal,
+    quote_relation,
+)
 from headrace.warehouse.connection import qualify_schema
-from headrace.warehouse.holds import name_relation
 
 if TYPE_CHECKING:
     import duckdb

@@ -133,7 +133,8 @@ def refuse_held_partition(settings: Settings, partition_key: str) -> None:
         CheckFailedError: One is held; the message says which, and why.
     """
     from headrace.dbt.profiles import load_compiled_warehouse_path
-    from headrace.warehouse.holds import list_holds, name_relation
+    from headrace.quality.identifiers import name_relation
+    from headrace.warehouse.holds import list_holds
     from headrace.warehouse.landing import load_landing_tables
 
     try:
