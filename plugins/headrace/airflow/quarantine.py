@@ -5,7 +5,7 @@ down, says the same when it is run again: rows are placed anew from the partitio
 told of all that is aside, each under the try that had set it aside.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,41 +29,52 @@ class SetAside:
     Attributes:
         results: Of all suites, adjusted for rows that are aside or released.
         held: Rows that are aside now.
-        totals: Table to the rows of its partition.
+        totals: Table and partition key to its rows.
         released: What people had let go, put back now.
         places: Datasets and partitions that were looked at.
     """
 
     results: tuple[CheckResult, ...]
     held: "tuple[HeldRows, ...]"
-    totals: Mapping[str, int]
+    totals: Mapping[tuple[str, str], int]
     released: "tuple[ReleasingSet, ...]"
     places: frozenset[tuple[str, str]]
 
 
 def place_failing_rows(
-    ledger: "Ledger", warehouse: Path, task: "TaskTry", runs: "Sequence[SuiteRun]", partition_key: str
+    ledger: "Ledger",
+    warehouse: Path,
+    task: "TaskTry",
+    runs: "Sequence[SuiteRun]",
+    partition_key: str,
+    known_suites: Collection[str],
 ) -> SetAside:
     """Set aside failing rows of the checks that say so and put back what people let go: one warehouse transaction.
+
+    Args:
+        ledger: What people let go.
+        warehouse: The DuckDB file.
+        task: The gate's try.
+        runs: What its suites found.
+        partition_key: The partition.
+        known_suites: Every suite that exists, also those of other gates: what they set aside stays.
 
     Raises:
         LedgerError: It cannot be asked what people let go; nothing moved.
         QuarantineError, ConfigurationError, WarehouseLockedError: Nothing moved.
     """
     from headrace.ledger.quarantine import load_releasing
-    from headrace.ledger.quarantine_keeping import load_set_keys
     from headrace.warehouse.quarantine import Release, list_held, place_rows
     from headrace.warehouse.quarantine_tables import Mover
 
-    plans = _build_plans(runs, partition_key)
+    plans = _build_plans(runs, partition_key, known_suites)
     places = frozenset((run.target.dataset, partition_key if run.target.partition_column else "") for run in runs)
     releasing = [each for place in sorted(places) for each in load_releasing(ledger, *place)]
-    keys = load_set_keys(ledger, [each.quarantine_id for each in releasing])
     releases = []
     for each in releasing:
-        by, check = keys[each.quarantine_id]
+        by = each.task
         mover = Mover(by.dag_id, by.run_id, by.task_id, by.map_index, by.try_number)
-        releases.append(Release(mover, check, each.row_ids, each.actor, each.reason))
+        releases.append(Release(mover, each.check, each.row_ids, each.actor, each.reason))
     held = list_held(warehouse, plans) if plans else ()
     if not held and not releases and not any(plan.selections for plan in plans):
         results = tuple(result for run in runs for result in run.results)
@@ -120,8 +131,8 @@ def record_gate(
                 relation=each.relation,
                 partition_key=each.partition_key,
                 check=result,
-                rows=each.rows + each.released,
-                total_rows=aside.totals.get(each.relation, each.rows),
+                rows=each.rows,
+                total_rows=aside.totals[each.relation, each.partition_key],
                 reason=result.message,
                 sample=[{"row_id": row_id, "row": row} for row_id, row in each.sample.items()],
             )
@@ -134,7 +145,7 @@ def record_gate(
     return recorded.opened
 
 
-def _build_plans(runs: "Sequence[SuiteRun]", partition_key: str) -> "list[Plan]":
+def _build_plans(runs: "Sequence[SuiteRun]", partition_key: str, known_suites: Collection[str]) -> "list[Plan]":
     from headrace.quality.identifiers import name_relation
     from headrace.warehouse.quarantine import Plan, RowSelection
 
@@ -143,10 +154,11 @@ def _build_plans(runs: "Sequence[SuiteRun]", partition_key: str) -> "list[Plan]"
         grouped.setdefault((name_relation(run.target.table), run.target.partition_column), []).append(run)
     plans = []
     for (_, column), group in grouped.items():
-        checked = [each for run in group for each in run.checked if each.quarantines]
+        checked = [(run.suite, each) for run in group for each in run.checked if each.quarantines]
         selections = [
             RowSelection(
                 check=digest_check(each.result),
+                suite=suite,
                 dataset=each.result.dataset,
                 query=each.query,
                 keys=each.keys,
@@ -154,11 +166,14 @@ def _build_plans(runs: "Sequence[SuiteRun]", partition_key: str) -> "list[Plan]"
                 limit=each.limit,
                 reason=describe_rule(each.result),
             )
-            for each in checked
+            for suite, each in checked
             if each.query
         ]
-        unknown = frozenset(digest_check(each.result) for each in checked if each.result.status is Status.ERROR)
+        unknown = frozenset(digest_check(each.result) for _, each in checked if each.result.status is Status.ERROR)
         datasets = frozenset(run.target.dataset for run in group)
         key = partition_key if column else ""
-        plans.append(Plan(group[0].target.table, column, key, datasets, tuple(selections), unknown))
+        suites = frozenset(run.suite for run in group)
+        others = frozenset(known_suites) - suites
+        table = group[0].target.table
+        plans.append(Plan(table, column, key, datasets, suites, others, tuple(selections), unknown))
     return plans

@@ -45,6 +45,7 @@ class Checked:
 class SuiteRun:
     """A suite's results, in its order, and the rows that it is about."""
 
+    suite: str
     target: SuiteTarget
     checked: tuple[Checked, ...]
 
@@ -149,7 +150,7 @@ def check_partition(
             f"suite {suite} has {len(document.expectations)} expectations and GX gave {len(checked)} results",
             suite=suite,
         )
-    return SuiteRun(target, tuple(checked[place] for place in sorted(checked)))
+    return SuiteRun(suite, target, tuple(checked[place] for place in sorted(checked)))
 
 
 def _decide_quarantine(suite: SuiteDocument) -> list[CheckMeta]:

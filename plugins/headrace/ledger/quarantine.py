@@ -33,7 +33,7 @@ class QuarantinedSet:
         relation: ``schema.table`` that they were taken from.
         partition_key: ``''`` for a whole dataset.
         check: The check's result, for what it is.
-        rows: How many are held.
+        rows: How many are held, those of the same set that were let go not counted.
         total_rows: Rows of the partition, these included.
         reason: A plain sentence.
         sample: Rows to show, of which the first 200 are kept: ``{"row_id": str, "row": {column: value}}`` each.
@@ -62,7 +62,7 @@ class ReleasingSet:
         row_ids: Ids of the rows; None: every row of the set.
         actor: Who.
         reason: Why.
-        run_id: Of the run that set them aside.
+        task: The try that set them aside.
     """
 
     quarantine_id: int
@@ -71,7 +71,7 @@ class ReleasingSet:
     row_ids: tuple[str, ...] | None
     actor: str
     reason: str
-    run_id: str = ""
+    task: TaskTry
 
 
 def record_quarantine(
@@ -131,6 +131,8 @@ def _write_set(
         quarantine_id = int(connection.execute(insert(quarantine).values(new).returning(quarantine.c.id)).scalar_one())
     else:
         quarantine_id = known
+        let_go = (quarantined_row.c.quarantine_id == known) & (quarantined_row.c.state == RELEASED)
+        row["rows"] = each.rows + connection.execute(select(func.count()).where(let_go)).scalar_one()
         connection.execute(update(quarantine).where(quarantine.c.id == known).values(row))
     c = quarantined_row.c
     connection.execute(delete(quarantined_row).where(c.quarantine_id == quarantine_id, c.state == HELD))
@@ -172,11 +174,11 @@ def list_released(ledger: Ledger | Connection, dataset: str, partition_key: str)
 def _load_sets(
     ledger: Ledger | Connection, dataset: str, partition_key: str, row_state: str
 ) -> list[tuple[str, ReleasingSet]]:
-    c = quarantine.c
+    c, a = quarantine.c, attempt.c
     query = (
-        select(quarantine, check.c.digest, attempt.c.run_id)
+        select(quarantine, check.c.digest, a.dag_id, a.run_id, a.task_id, a.map_index, a.try_number)
         .join(check, check.c.id == c.check_id)
-        .join(attempt, attempt.c.id == c.attempt_id)
+        .join(attempt, a.id == c.attempt_id)
         .where(c.dataset == dataset, c.partition_key == (partition_key or ""), c.state != SUPERSEDED)
         .where(c.actor.is_not(None))
         .order_by(c.id)
@@ -191,7 +193,8 @@ def _load_sets(
                 row_ids = None
             if row_ids is None or row_ids:
                 reason = row.actor_reason or ""
-                each = ReleasingSet(row.id, row.relation, row.digest, row_ids, row.actor, reason, row.run_id)
+                task = TaskTry(row.dag_id, row.run_id, row.task_id, row.map_index, row.try_number)
+                each = ReleasingSet(row.id, row.relation, row.digest, row_ids, row.actor, reason, task)
                 found.append((str(row.state), each))
     return found
 

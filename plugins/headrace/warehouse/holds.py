@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 HOLDS_SCHEMA = "headrace"
 HOLDS_TABLE = "held_partitions"
 NOT_CHECKED = "landed, not checked yet"
+BEING_CHECKED = "being checked: a gate moved rows of it and has not finished"
 
 
 def hold_partition(warehouse: Path, relations: Iterable[str], partition_key: str, reason: str) -> None:

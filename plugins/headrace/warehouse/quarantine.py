@@ -13,6 +13,8 @@ from headrace.exceptions import QuarantineError
 from headrace.quality.identifiers import name_relation, quote_known_name, quote_relation
 from headrace.warehouse import quarantine_moves as moves
 from headrace.warehouse.connection import open_warehouse
+from headrace.warehouse.holds import BEING_CHECKED, write_holds
+from headrace.warehouse.quarantine_holders import book_holders, list_holders
 from headrace.warehouse.quarantine_tables import (
     Mover,
     RowState,
@@ -20,9 +22,11 @@ from headrace.warehouse.quarantine_tables import (
     describe_columns,
     find_mirror,
     held_condition,
+    list_plain_columns,
     partition_condition,
     prepare_mirror,
     select_partition,
+    upgrade_mirror,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +41,7 @@ class RowSelection:
 
     Attributes:
         check: Digest of the check.
+        suite: The check's.
         dataset: What its results are filed under.
         query: SQL for the failing rows, over :func:`select_partition` with tags.
         keys: Columns of the query that name a row, where it lost the tags; empty: it has them.
@@ -46,6 +51,7 @@ class RowSelection:
     """
 
     check: str
+    suite: str
     dataset: str
     query: str
     keys: tuple[str, ...]
@@ -81,7 +87,9 @@ class Plan:
         relation: ``schema.table``.
         partition_column: None: the whole table.
         partition_key: The partition; empty for a whole table.
-        datasets: Whose rows may be put back: those of other suites on the table are left alone.
+        datasets: Of the suites.
+        suites: Whose rows may be put back: those of other suites on the table are left alone.
+        others: Suites that exist beside them.
         selections: In the order of the suites; a row is booked under the first that it fails.
         unknown: Digests of checks that could not be evaluated: what they set aside stays.
     """
@@ -90,6 +98,8 @@ class Plan:
     partition_column: str | None
     partition_key: str
     datasets: frozenset[str]
+    suites: frozenset[str]
+    others: frozenset[str] = frozenset()
     selections: tuple[RowSelection, ...] = ()
     unknown: frozenset[str] = frozenset()
 
@@ -132,7 +142,6 @@ class HeldRows:
     Attributes:
         by: The first try of the run that did.
         rows: How many.
-        released: How many others of the same set people let go on.
         sample: The first 200: ``_row_id`` to the row.
     """
 
@@ -143,7 +152,6 @@ class HeldRows:
     by: Mover
     reason: str
     rows: int
-    released: int
     sample: Mapping[str, Mapping[str, Any]] = field(repr=False)
 
 
@@ -153,11 +161,13 @@ class Placement:
 
     checks: Mapping[str, Placed]
     held: tuple[HeldRows, ...]
-    totals: Mapping[str, int]  # relation to the partition's rows, those set aside included
+    totals: Mapping[tuple[str, str], int]  # relation and partition key to the rows, those set aside included
 
 
 def place_rows(warehouse: Path, plans: Sequence[Plan], *, by: Mover, releases: Sequence[Release] = ()) -> Placement:
     """Set aside the rows that fail and put back those that may go on, in one transaction over all tables.
+
+    Where any is moved, the partitions are held from then on: the gate lifts that when it has told the ledger.
 
     Raises:
         QuarantineError: The rows are not those that were checked, or the count of rows does not add up; nothing moved.
@@ -167,14 +177,22 @@ def place_rows(warehouse: Path, plans: Sequence[Plan], *, by: Mover, releases: S
     import duckdb
 
     checks: dict[str, Placed] = {}
-    totals: dict[str, int] = {}
+    totals: dict[tuple[str, str], int] = {}
+    held: list[Plan] = []
     with open_warehouse(warehouse) as connection:
+        for plan in plans:
+            upgrade_mirror(connection, plan.relation)
         connection.begin()
         try:
             for plan in plans:
                 if not plan.selections and not find_mirror(connection, plan.relation):
                     continue
-                totals[plan.relation] = _place_partition(connection, plan, by, releases, checks)
+                place = name_relation(plan.relation), plan.partition_key
+                totals[place], moved = _place_partition(connection, plan, by, releases, checks)
+                if moved:
+                    held += [each for each in plans if each.partition_column]
+            for each in held:
+                write_holds(connection, [each.relation], each.partition_key, BEING_CHECKED)
         except duckdb.Error as error:
             connection.rollback()
             raise QuarantineError(
@@ -232,12 +250,16 @@ def _place_partition(
     by: Mover,
     releases: Sequence[Release],
     checks: dict[str, Placed],
-) -> int:
-    """Place one partition's rows; fills ``checks`` and returns the partition's rows."""
+) -> tuple[int, int]:
+    """Place one partition's rows; fills ``checks`` and returns the partition's rows, and how many were moved."""
     relation = quote_relation(plan.relation)
     where = partition_condition(plan.partition_column, plan.partition_key)
     tagged = select_partition(connection, plan.relation, plan.partition_column, plan.partition_key, tagged=True)
     moves.create_tables(connection)
+    mirror = prepare_mirror(connection, plan.relation)
+    mirrored = {name.lower() for name in describe_columns(connection, mirror)}
+    held_where = held_condition(where, mirrored, plan.partition_column)
+    list_holders(connection, mirror, held_where)
     for number, selection in enumerate(plan.selections):
         found = moves.collect_failing(connection, number, selection.query, selection.keys, tagged.query)
         if not selection.keys and found != selection.rows:
@@ -246,12 +268,10 @@ def _place_partition(
                 "somebody else writes to the warehouse; run the gate again",
                 table=plan.relation,
             )
-    mirror = prepare_mirror(connection, plan.relation)
-    mirrored = {name.lower() for name in describe_columns(connection, mirror)}
-    held_where = held_condition(where, mirrored, plan.partition_column)
     moves.note_releases(connection, mirror, where, releases)
     content = [name for name in describe_columns(connection, plan.relation) if name.lower() != "_landed_at"]
     moves.recognise_released(connection, mirror, where, relation, content, [each.check for each in plan.selections])
+    moves.recall_words(connection, mirror, held_where, [each.check for each in plan.selections])
 
     placements: dict[str, Placed] = {}
     for number, selection in enumerate(plan.selections):
@@ -263,15 +283,17 @@ def _place_partition(
             moves.want_aside(connection, number)
         placements[selection.check] = placed
     checks.update(_limit_together(connection, placements))
-    moves.want_what_is_not_ours(connection, mirror, held_where, sorted(plan.datasets), sorted(plan.unknown))
+    wanted = [number for number, each in enumerate(plan.selections) if not checks[each.check].over_limit]
+    book_holders(connection, mirror, plan, moves.FAILING, moves.ASIDE, wanted)
 
-    moves.put_back(connection, relation, mirror, held_where, describe_columns(connection, plan.relation))
-    moves.set_aside(
+    moved = moves.put_back(connection, relation, mirror, held_where, list_plain_columns(connection, plan.relation))
+    moved += moves.set_aside(
         connection,
         relation,
         mirror,
         describe_columns(connection, plan.relation),
-        [(each.dataset, each.check, each.reason) for each in plan.selections],
+        [(each.suite, each.dataset, each.check, each.reason) for each in plan.selections],
+        wanted,
         plan.partition_key,
         by,
     )
@@ -283,7 +305,7 @@ def _place_partition(
             "moved; this is a fault of Headrace, please report it",
             table=plan.relation,
         )
-    return tagged.rows
+    return tagged.rows, moved
 
 
 def _limit_together(connection: "duckdb.DuckDBPyConnection", placements: Mapping[str, Placed]) -> dict[str, Placed]:
@@ -311,24 +333,24 @@ def _list_held(connection: "duckdb.DuckDBPyConnection", plan: Plan) -> list[Held
         return []
     columns = [name for name in describe_columns(connection, plan.relation) if name.lower() in mirrored]
     set_of = "_dataset, _partition_key, _check, _dag_id, _run_id"
+    ours = "list_contains(?, _dataset) and not coalesce(list_contains(?, _suite), false) or list_contains(?, _suite)"
+    if "_suite" not in mirrored:
+        ours = ours.replace("_suite", "null::varchar")
+    whose = [sorted(each) for each in (plan.datasets, plan.others, plan.suites)]
     sets = connection.execute(
         f"select min(_reason), count(*) filter (_state = '{RowState.HELD.value}'), "
-        f"count(*) filter (_state = '{RowState.RELEASED.value}'), {set_of}, "
+        f"{set_of}, "
         f"arg_min((_task_id, _map_index, _try_number), _try_number) filter (_state = '{RowState.HELD.value}') "
-        f"from {mirror} where {partition} and list_contains(?, _dataset) group by all "
+        f"from {mirror} where {partition} and ({ours}) group by all "
         f"having count(*) filter (_state = '{RowState.HELD.value}') > 0 order by all",
-        [sorted(plan.datasets)],
+        whose,
     ).fetchall()
-    expected = count(
-        connection,
-        f"select count(*) from {mirror} where {held} and list_contains(?, _dataset)",
-        [sorted(plan.datasets)],
-    )
+    expected = count(connection, f"select count(*) from {mirror} where {held} and ({ours})", whose)
     if expected != sum(rows for _, rows, *_ in sets):
         raise QuarantineError(f"{expected:,} rows of {plan.relation} are set aside and cannot be listed: run it again")
     same = " and ".join(f"{name} = ?" for name in set_of.split(", "))
     listed = []
-    for reason, rows, released, *key, task in sets:
+    for reason, rows, *key, task in sets:
         cursor = connection.execute(
             f"select _row_id, {', '.join(map(quote_known_name, columns))} from {mirror} "
             f"where {held} and {same} order by _quarantined_at, _row_id limit {SAMPLE_ROWS}",
@@ -338,5 +360,5 @@ def _list_held(connection: "duckdb.DuckDBPyConnection", plan: Plan) -> list[Held
         dataset, partition_key, check, dag_id, run_id = key
         by = Mover(dag_id, run_id, *task)
         table = name_relation(plan.relation)
-        listed.append(HeldRows(dataset, table, partition_key, check, by, reason, rows, released, sample))
+        listed.append(HeldRows(dataset, table, partition_key, check, by, reason, rows, sample))
     return listed

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from headrace.exceptions import QuarantineError
 from headrace.quality.identifiers import quote_identifier, quote_known_name
+from headrace.warehouse.quarantine_holders import GOING, STAYING
 from headrace.warehouse.quarantine_tables import HELD_TAG, OWN_COLUMNS, ROW_TAG, Mover, RowState, count
 
 if TYPE_CHECKING:
@@ -28,17 +29,20 @@ def create_tables(connection: "duckdb.DuckDBPyConnection") -> None:
     connection.execute(
         f"create or replace temp table {ASIDE.removeprefix('temp.')} (number integer, row bigint, held varchar)"
     )
+    connection.execute(
+        "create or replace temp table headrace_released (held varchar primary key, actor varchar, reason varchar)"
+    )
 
 
 def collect_failing(
     connection: "duckdb.DuckDBPyConnection", number: int, query: str, keys: Sequence[str], tagged: str
 ) -> int:
-    """Note the rows that fail a check, and return how many the query gave."""
+    """Note the rows that fail a check, each once, and return how many the query gave."""
     if not keys:
         connection.execute(
-            f'insert into {FAILING} select {number}, "{ROW_TAG}", "{HELD_TAG}", null from ({query}) as failing'
+            f'insert into {FAILING} select distinct {number}, "{ROW_TAG}", "{HELD_TAG}", null from ({query}) as failing'
         )
-        return count(connection, f"select count(*) from {FAILING} where number = {number}")
+        return count(connection, f"select count(*) from ({query})")
     names = ", ".join(map(quote_identifier, keys))
     same = " and ".join(f"rows.{name} is not distinct from failing.{name}" for name in map(quote_identifier, keys))
     connection.execute(
@@ -51,7 +55,7 @@ def collect_failing(
 def note_releases(
     connection: "duckdb.DuckDBPyConnection", mirror: str, where: str, releases: "Sequence[Release]"
 ) -> None:
-    """Write into the mirror what people released: rows that are aside are put back with the rest.
+    """Note what people released: rows that are aside are put back with the rest.
 
     Rows whose partition was landed again from the same file meanwhile are in their table already: the word counts for
     them too.
@@ -67,10 +71,26 @@ def note_releases(
             [f"{each.actor}: {each.reason}", *values],
         )
         connection.execute(
-            f"update {mirror} set _actor = ?, _actor_reason = ?, _changed_at = now(), _state = case _state "
-            f"when '{RowState.SUPERSEDED.value}' then '{RowState.RELEASED.value}' else _state end "
-            f"where {rows} and _state in ('{RowState.HELD.value}', '{RowState.SUPERSEDED.value}')",
+            f"insert or replace into temp.headrace_released select _row_id, ?, ? from {mirror} "
+            f"where {rows} and _state = '{RowState.HELD.value}'",
             [each.actor, each.reason, *values],
+        )
+        connection.execute(
+            f"update {mirror} set _actor = ?, _actor_reason = ?, _changed_at = now(), "
+            f"_state = '{RowState.RELEASED.value}' where {rows} and _state = '{RowState.SUPERSEDED.value}'",
+            [each.actor, each.reason, *values],
+        )
+
+
+def recall_words(connection: "duckdb.DuckDBPyConnection", mirror: str, held_where: str, checks: Sequence[str]) -> None:
+    """Excuse failing rows that are aside for checks of other suites, and that were let go in this one."""
+    for number, check in enumerate(checks):
+        connection.execute(
+            f"update {FAILING} set excuse = known.excuse from (select _row_id, "
+            "list_filter(_words, lambda word: word['digest'] = ?)[1] as said, said['actor'] || ': ' || said['reason'] "
+            f"as excuse from {mirror} where {held_where} and _words is not null) as known "
+            f"where number = ? and held = known._row_id and known.excuse is not null",
+            [check, number],
         )
 
 
@@ -125,38 +145,40 @@ def want_nothing_aside(connection: "duckdb.DuckDBPyConnection") -> None:
     connection.execute(f"delete from {ASIDE}")
 
 
-def want_what_is_not_ours(
-    connection: "duckdb.DuckDBPyConnection",
-    mirror: str,
-    held_where: str,
-    datasets: Sequence[str],
-    unknown: Sequence[str],
-) -> None:
-    """Leave aside what other suites set aside, and what a check set aside that could not be evaluated now."""
-    connection.execute(
-        f"insert into {ASIDE} select null, null, _row_id from {mirror} where {held_where} and _actor is null "
-        "and (not list_contains(?, _dataset) or list_has_any(?::varchar[], _checks)) "
-        f"and _row_id not in (select held from {ASIDE} where held is not null)",
-        [list(datasets), list(unknown)],
-    )
-
-
 def put_back(
     connection: "duckdb.DuckDBPyConnection",
     relation: str,
     mirror: str,
     held_where: str,
     columns: Mapping[str, str],
-) -> None:
-    """Put back every row that is aside and not planned to be."""
+) -> int:
+    """Put back every row that is aside and that nobody holds; return how many.
+
+    What a person said of a row that others hold still is noted beside it.
+    """
     names = ", ".join(map(quote_known_name, columns))
-    back = f"{held_where} and _row_id not in (select held from {ASIDE} where held is not null)"
+    back = f"{held_where} and _row_id in (select held from {GOING})"
+    rows = count(connection, f"select count(*) from {mirror} where {back}")
     connection.execute(f"insert into {relation} ({names}) select {names} from {mirror} where {back}")
     connection.execute(
-        f"update {mirror} set _changed_at = now(), "
-        f"_state = case when _actor is null then '{RowState.RETURNED.value}' else '{RowState.RELEASED.value}' end "
-        f"where {back}"
+        f"update {mirror} set _words = list_concat(_words, list_transform(said.dropped, lambda digest: "
+        "{'digest': digest, 'actor': said.actor, 'reason': said.reason})) "
+        f"from (select held, staying.dropped, said.actor, said.reason from {STAYING} as staying "
+        "join temp.headrace_released as said using (held)) as said "
+        "where _row_id = said.held"
     )
+    connection.execute(
+        f"update {mirror} set _actor = said.actor, _actor_reason = said.reason "
+        f"from temp.headrace_released as said where _row_id = said.held and {back}"
+    )
+    connection.execute(
+        f"update {mirror} set _changed_at = now(), _actor = coalesce(_actor, _words[1].actor), "
+        "_actor_reason = coalesce(_actor_reason, _words[1].reason), "
+        "_checks = list_distinct(list_concat(_checks, list_transform(_words, lambda word: word['digest']))), "
+        f"_state = case when _actor is null and _words is null then '{RowState.RETURNED.value}' "
+        f"else '{RowState.RELEASED.value}' end where {back}"
+    )
+    return rows
 
 
 def set_aside(
@@ -164,47 +186,50 @@ def set_aside(
     relation: str,
     mirror: str,
     columns: Mapping[str, str],
-    checks: Sequence[tuple[str, str, str]],
+    checks: Sequence[tuple[str, str, str, str]],
+    wanted: Sequence[int],
     partition_key: str,
     by: Mover,
-) -> None:
-    """Move the rows that are planned to be aside and are not; each notes every check that set it aside."""
+) -> int:
+    """Move the rows that are planned to be aside and are not, and return how many.
+
+    Each notes every check that set it aside: of ``checks``, suite, dataset, digest and reason, those ``wanted``.
+    """
     names = ", ".join(map(quote_known_name, columns))
     values = ", ".join(f"rows.{quote_known_name(name)}" for name in columns)
     own = ", ".join(OWN_COLUMNS)
     connection.execute(
-        "create or replace temp table headrace_checks (number integer, dataset varchar, digest varchar, reason varchar)"
+        "create or replace temp table headrace_checks "
+        "(number integer, suite varchar, dataset varchar, digest varchar, reason varchar)"
     )
     if checks:
         connection.executemany(
-            "insert into temp.headrace_checks values (?, ?, ?, ?)",
+            "insert into temp.headrace_checks values (?, ?, ?, ?, ?)",
             [[number, *check] for number, check in enumerate(checks)],
         )
     connection.execute(
         # a bit for each check: a million ordered lists would take a quarter of a minute
         "create or replace temp table headrace_notes as select row, bit_or(1::hugeint << number) as checks "
-        f"from {FAILING} where row is not null and excuse is null group by 1"
+        f"from {FAILING} where row is not null and excuse is null and list_contains(?::integer[], number) group by 1",
+        [list(wanted)],
     )
     connection.execute(
         "create or replace temp table headrace_reasons as select notes.checks, "
         "list(each.digest order by each.number) as digests, "
-        "string_agg(each.reason, '; ' order by each.number) as reason "
+        "string_agg(each.reason, '; ' order by each.number) as reason, list({'suite': each.suite, 'dataset': "
+        "each.dataset, 'digest': each.digest, 'reason': each.reason} order by each.number) as holders "
         "from (select distinct checks from temp.headrace_notes) as notes join temp.headrace_checks as each "
         "on (notes.checks >> each.number) & 1 = 1 group by 1"
     )
     connection.execute(
         f"insert into {mirror} ({names}, {own}) select {values}, "
-        "uuid()::varchar, checks.dataset, ?, ?, ?, ?, ?, ?, checks.digest, reasons.digests, reasons.reason, now(), "
-        f"'{RowState.HELD.value}', now(), null, null "
+        "uuid()::varchar, checks.suite, checks.dataset, ?, ?, ?, ?, ?, ?, checks.digest, reasons.digests, "
+        "reasons.reason, now(), "
+        f"'{RowState.HELD.value}', now(), null, null, reasons.holders, null "
         f"from {relation} as rows join {ASIDE} as aside on rows.rowid = aside.row "
         "join temp.headrace_checks as checks using (number) join temp.headrace_notes as notes on notes.row = aside.row "
         "join temp.headrace_reasons as reasons on reasons.checks = notes.checks",
         [partition_key, *by],
     )
-    connection.execute(
-        f"update {mirror} set _checks = list_distinct(list_concat(_checks, failed.digests)) from ("
-        f"select failing.held, list(checks.digest) as digests from {FAILING} as failing "
-        "join temp.headrace_checks as checks using (number) where failing.held is not null group by 1) as failed "
-        "where _row_id = failed.held and not list_has_all(_checks, failed.digests)"
-    )
     connection.execute(f"delete from {relation} where rowid in (select row from {ASIDE} where row is not null)")
+    return count(connection, f"select count(row) from {ASIDE}")

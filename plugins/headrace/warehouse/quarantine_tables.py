@@ -27,6 +27,7 @@ ROW_TAG, HELD_TAG = "_headrace_row", "_headrace_held"
 TAGS = (ROW_TAG, HELD_TAG)
 OWN_COLUMNS = {
     "_row_id": "varchar",
+    "_suite": "varchar",  # of the check it is booked under
     "_dataset": "varchar",
     "_partition_key": "varchar",
     "_dag_id": "varchar",
@@ -42,6 +43,8 @@ OWN_COLUMNS = {
     "_changed_at": "timestamptz",
     "_actor": "varchar",
     "_actor_reason": "varchar",
+    "_holders": "struct(suite varchar, dataset varchar, digest varchar, reason varchar)[]",
+    "_words": "struct(digest varchar, actor varchar, reason varchar)[]",  # let go in these, while others hold it
 }
 
 
@@ -193,6 +196,21 @@ def prepare_mirror(connection: "duckdb.DuckDBPyConnection", relation: str) -> st
     return mirror
 
 
+def upgrade_mirror(connection: "duckdb.DuckDBPyConnection", relation: str) -> None:
+    """Give a mirror that an older Headrace made the columns it lacks, outside of any transaction."""
+    mirror = find_mirror(connection, relation)
+    if not mirror or "_holders" in describe_columns(connection, mirror):
+        return
+    connection.begin()
+    for name in ("_suite", "_holders", "_words"):
+        connection.execute(f"alter table {mirror} add column {name} {OWN_COLUMNS[name]}")
+    connection.execute(
+        f"update {mirror} set _holders = list_transform(_checks, lambda digest: "
+        "{'suite': null::varchar, 'dataset': _dataset, 'digest': digest, 'reason': _reason})"
+    )
+    connection.commit()
+
+
 def find_mirror(connection: "duckdb.DuckDBPyConnection", relation: str) -> str | None:
     """Return the quoted name of a table's mirror; None where nothing of it was ever set aside."""
     known = connection.execute(
@@ -209,6 +227,19 @@ def describe_columns(connection: "duckdb.DuckDBPyConnection", relation: str) -> 
     """Return column to data type, in order; ``relation`` may be quoted already."""
     quoted = relation if '"' in relation else quote_relation(relation)
     return {name: data_type for name, data_type, *_ in connection.execute(f"describe {quoted}").fetchall()}
+
+
+def list_plain_columns(connection: "duckdb.DuckDBPyConnection", relation: str) -> dict[str, str]:
+    """Return column to data type, without generated columns, into which nothing can be written."""
+    *_, schema, table = ["main", *relation.split(".")]
+    generated = connection.execute(
+        "select column_name from information_schema.columns where table_catalog = current_database() "
+        "and lower(table_schema) = lower(?) and lower(table_name) = lower(?) and is_generated = 'ALWAYS'",
+        [schema, table],
+    ).fetchall()
+    leave_out = {name for (name,) in generated}
+    columns = describe_columns(connection, relation)
+    return {name: data_type for name, data_type in columns.items() if name not in leave_out}
 
 
 def count(connection: "duckdb.DuckDBPyConnection", query: str, values: Sequence[object] = ()) -> int:

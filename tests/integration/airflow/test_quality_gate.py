@@ -25,7 +25,7 @@ from headrace.ledger.releases import release_quarantine, waive
 from headrace.ledger.verdicts import list_blocking, list_waivers
 from headrace.ledger.views import IncidentFilter, IncidentRow, QuarantineRow
 from headrace.warehouse.connection import open_warehouse
-from headrace.warehouse.holds import NOT_CHECKED
+from headrace.warehouse.holds import BEING_CHECKED, NOT_CHECKED
 from headrace.warehouse.quarantine_tables import find_mirror
 
 SOURCE = {
@@ -72,14 +72,19 @@ class Project:
         }
         self.write(f"expectations/expectations/{name}.json", json.dumps(document))
 
+    def write_checks(self, name: str, *checks: dict[str, Any], **meta: Any) -> None:
+        meta = {"table": "field.notes", "partition_column": "partition_key", **meta}
+        document = {"name": name, "meta": meta, "expectations": list(checks)}
+        self.write(f"expectations/expectations/{name}.json", json.dumps(document))
+
     def land(self, text: str, key: str = "2013-02", **arguments: Any) -> None:
         self.write(f".headrace/landing/notes/{key}.csv", text)
         self.run(LandPartitionOperator(task_id="land", project_dir=self.folder, partition_key=key, **arguments))
 
-    def check(self, *suites: str, key: str = "2013-02") -> Any:
+    def check(self, *suites: str, key: str = "2013-02", task_id: str = "check") -> Any:
         return self.run(
             QualityGateOperator(
-                task_id="check", suites=suites or ("notes",), project_dir=self.folder, partition_key=key
+                task_id=task_id, suites=suites or ("notes",), project_dir=self.folder, partition_key=key
             )
         )
 
@@ -392,6 +397,193 @@ def test_an_edited_suite_takes_rows_back(marked: Project) -> None:
     assert marked.quarantine == []
 
 
+def at_least(low: int, check_id: str | None = None, **marks: Any) -> dict[str, Any]:
+    """An expectation that sets aside rows below a bound, with an id or without one."""
+    check = {
+        "type": "expect_column_values_to_be_between",
+        "kwargs": {"column": "id", "min_value": low},
+        "meta": {"quarantine": True, "quarantine_limit": 0.9, **marks},
+    }
+    return {**check, "id": check_id} if check_id else check
+
+
+ROW_COUNT = {"type": "expect_table_row_count_to_be_between", "kwargs": {"min_value": 1}, "id": "rows"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [([at_least(0)], [at_least(1)]), ([at_least(0, "a"), at_least(1, "b")], [at_least(1, "b")])],
+    ids=["a bound of an expectation without id", "the first of two checks"],
+)
+def test_rows_aside_are_booked_anew_where_a_suite_is_edited(
+    project: Project, before: list[dict[str, Any]], after: list[dict[str, Any]]
+) -> None:
+    project.write_checks("notes", *before)
+    project.land(MIXED)
+    assert project.check()["verdict"] == "warn"
+    project.write_checks("notes", *after)
+    project.try_number = 2
+    assert project.check()["verdict"] == "warn"
+    assert project.ids == [1, 2, 3]
+    (known,) = project.quarantine
+    assert (known.rows, known.state) == (2, "held")
+    with project.ledger() as ledger:
+        release_quarantine(ledger, known.id, "anna", "true")
+    project.try_number = 3
+    assert project.check()["verdict"] == "pass"
+    assert project.ids == [-2, -1, 1, 2, 3]
+
+
+def test_a_suite_of_the_same_dataset_puts_nothing_back(project: Project) -> None:
+    project.write_checks("notes", at_least(0, "a"))
+    project.write_checks("soft", ROW_COUNT, dataset="notes")
+    project.write_checks("whole", ROW_COUNT, dataset="notes", partition_column="")
+    project.land(MIXED)
+    project.check("notes")
+    assert project.check("soft", task_id="soft")["verdict"] == "pass"
+    project.try_number = 2
+    for suites in (["notes", "whole"], ["whole", "notes"]):
+        assert project.check(*suites)["verdict"] == "warn"
+        assert project.ids == [1, 2, 3]
+        assert [(each.rows, each.total_rows) for each in project.quarantine] == [(2, 5)]
+
+
+def test_a_suite_that_was_renamed_takes_over_its_rows(project: Project) -> None:
+    project.write_checks("old", at_least(0, "a"), dataset="notes")
+    project.land(MIXED)
+    project.check("old")
+    (project.folder / "expectations/expectations/old.json").unlink()
+    project.write_checks("new", at_least(-1, "a"), dataset="notes")
+    project.try_number = 2
+    project.check("new")
+    assert project.ids == [-1, 1, 2, 3]
+    assert [each.rows for each in project.quarantine] == [1]
+
+
+def test_a_row_goes_back_when_no_suite_of_any_gate_holds_it(project: Project) -> None:
+    project.write_checks("notes", at_least(0, "a"))
+    project.write_checks("other", at_least(0, "b"))
+    project.land(MIXED)
+    project.check("notes")
+    project.check("other", task_id="other")
+    project.write_checks("notes", at_least(-9, "a"))
+    project.try_number = 2
+    assert project.check("notes")["verdict"] == "pass"
+    assert project.ids == [1, 2, 3], "the other suite holds them still"
+    project.check("other", task_id="other")
+    (known,) = project.quarantine
+    assert (known.dataset, known.rows) == ("other", 2)
+    project.write_checks("other", at_least(-9, "b"))
+    project.try_number = 3
+    assert project.check("other", task_id="other")["verdict"] == "pass"
+    assert project.ids == [-2, -1, 1, 2, 3]
+
+
+def test_a_release_from_one_gate_waits_for_the_other(project: Project) -> None:
+    project.write_checks("notes", at_least(0, "a"))
+    project.write_checks("other", at_least(0, "b"))
+    project.land(MIXED)
+    project.check("notes")
+    project.check("other", task_id="other")
+    with project.ledger() as ledger:
+        release_quarantine(ledger, project.quarantine[0].id, "anna", "true")
+    project.try_number = 2
+    for _ in range(2):
+        assert project.check("notes")["verdict"] == "pass", "her word holds"
+        assert project.ids == [1, 2, 3]
+    project.check("other", task_id="other")
+    (known,) = project.quarantine
+    with project.ledger() as ledger:
+        release_quarantine(ledger, known.id, "ben", "true")
+    project.try_number = 3
+    assert project.check("other", task_id="other")["verdict"] == "pass"
+    assert project.check("notes")["verdict"] == "pass"
+    assert project.ids == [-2, -1, 1, 2, 3]
+
+
+def test_a_mirror_of_an_older_headrace_goes_on(marked: Project) -> None:
+    marked.check()
+    with open_warehouse(marked.warehouse) as connection:
+        for name in ("_suite", "_holders", "_words"):
+            connection.execute(f'alter table headrace_quarantine."field.notes" drop column {name}')
+    marked.mark(low=-1)
+    marked.try_number = 2
+    assert marked.check()["verdict"] == "warn"
+    assert marked.aside == [(-2, "held"), (-1, "returned")]
+
+
+def test_a_second_set_of_one_run_counts_its_own_rows(marked: Project) -> None:
+    marked.check()
+    with marked.ledger() as ledger:
+        release_quarantine(ledger, marked.quarantine[0].id, "anna", "true")
+    marked.try_number = 2
+    marked.check()
+    marked.mark(low=2, quarantine_limit=0.9)
+    marked.try_number = 3
+    marked.check()
+    assert marked.ids == [-2, -1, 2, 3]
+    (known,) = marked.quarantine
+    assert known.rows == 1
+    with marked.ledger() as ledger:
+        release_quarantine(ledger, known.id, "ben", "true", [row["row_id"] for row in marked.sample(known)])
+    marked.try_number = 4
+    assert marked.check()["verdict"] == "pass"
+    with marked.ledger() as ledger:
+        assert load_quarantine(ledger, known.id).state == "released"
+
+
+def test_a_query_that_names_a_row_twice_sets_it_aside_once(project: Project) -> None:
+    query = "select b.* from {batch} b join (values (-1), (-1), (-2)) v(id) on b.id = v.id"
+    check = {"type": "unexpected_rows_expectation", "kwargs": {"unexpected_rows_query": query}, "id": "q"}
+    project.write_checks("notes", {**check, "meta": {"quarantine": True, "quarantine_limit": 0.5}})
+    project.land(MIXED)
+    assert project.check()["verdict"] == "warn"
+    assert project.aside == [(-2, "held"), (-1, "held")]
+    assert [(each.failed_rows, each.quarantined_rows) for each in project.results] == [(2, 2)]
+
+
+def test_generated_columns_are_left_to_the_database(project: Project) -> None:
+    project.write_checks("notes", at_least(0, "a"))
+    with open_warehouse(project.warehouse) as connection:
+        connection.execute(
+            "create table field.notes (id bigint, twice bigint generated always as (id * 2), partition_key varchar);"
+            "insert into field.notes (id, partition_key) values (1, '2013-02'), (-1, '2013-02')"
+        )
+    assert project.check()["verdict"] == "warn"
+    assert project.aside == [(-1, "held")]
+    project.write_checks("notes", at_least(-9, "a"))
+    project.try_number = 2
+    assert project.check()["verdict"] == "pass"
+    with open_warehouse(project.warehouse, read_only=True) as connection:
+        assert connection.execute("select id, twice from field.notes order by 1").fetchall() == [(-1, -2), (1, 2)]
+
+
+def test_marks_on_what_dbt_builds_are_refused(project: Project) -> None:
+    node = {"resource_type": "model", "schema": "Field", "name": "n", "alias": "notes", "relation_name": "x"}
+    manifest = {"sources": {"notes": SOURCE}, "nodes": {"model.p.n": node}}
+    project.write(".headrace/compiled/dbt/manifest.json", json.dumps(manifest))
+    with open_warehouse(project.warehouse) as connection:
+        connection.execute("create table field.notes as select -1::bigint as id, '2013-02' as partition_key")
+    project.mark()
+    with pytest.raises(AirflowFailException, match=r"dbt builds field\.notes \(model\.p\.n\).* landed tables"):
+        project.check()
+    assert (project.ids, project.aside) == ([-1], [])
+    project.write_checks("notes", {**at_least(0, "a"), "meta": {}})
+    with pytest.raises(AirflowFailException, match="blocked"):
+        project.check()
+
+
+def test_partitions_and_the_whole_of_one_table_are_not_both_marked(project: Project) -> None:
+    project.write_checks("notes", at_least(0, "a"))
+    project.write_checks("whole", at_least(0, "w"), dataset="whole", partition_column="")
+    project.land(MIXED)
+    with pytest.raises(
+        AirflowFailException, match=r"suites notes and whole are both marked quarantine on field\.notes"
+    ):
+        project.check("notes", "whole")
+    assert project.aside == []
+
+
 def test_a_waived_failure_above_the_limit_goes_on_whole(project: Project) -> None:
     project.mark(quarantine_limit=0.1)
     project.land(MIXED)
@@ -472,6 +664,19 @@ def test_a_gate_that_is_killed_converges(marked: Project, point: str) -> None:
     assert marked.aside == [(-2, "released"), (-1, "released")]
     assert marked.quarantine == []
     assert marked.incidents == [("resolved", "warning")]
+
+
+def test_what_had_passed_is_held_while_a_gate_moves_its_rows_again(marked: Project) -> None:
+    marked.check()
+    assert marked.holds == {}
+    marked.mark(quarantine_limit=0.1)
+    run_and_kill(marked, "after the warehouse commit", 2)
+    assert marked.ids == [-2, -1, 1, 2, 3]
+    assert marked.holds == {NOTES: BEING_CHECKED}
+    marked.mark()
+    marked.try_number = 3
+    marked.check()
+    assert marked.holds == {}
 
 
 def test_a_ledger_that_cannot_be_written_moves_nothing(marked: Project) -> None:

@@ -58,7 +58,7 @@ def test_released_whole(held: Book) -> None:
     assert states(held) == ("releasing", {"releasing"})
     [releasing] = load_releasing(held.ledger, *PLACE)
     assert (releasing.row_ids, releasing.actor, releasing.reason) == (None, "anna", "a storm, really")
-    assert (releasing.check, releasing.relation, releasing.run_id) == (digest_check(FAILING), "raw.weather", "run")
+    assert (releasing.check, releasing.relation, releasing.task.run_id) == (digest_check(FAILING), "raw.weather", "run")
     assert list_released(held.ledger, *PLACE) == {}
     for _ in range(2):  # twice is once
         mark_released(held.ledger, [releasing], now=held.now)

@@ -43,12 +43,20 @@ def select(warehouse: Path, condition: str, check: str = "A", limit: float = 1.0
         rows = select_partition(connection, "field.notes", "partition_key", "2007", tagged=True)
         query = f"select _headrace_row, _headrace_held from ({rows.query}) where {condition}"
         found = connection.execute(f"select count(*) from ({query})").fetchall()[0][0]
-    values = {"check": check, "dataset": "notes", "query": query, "keys": (), "rows": found, "limit": limit}
+    values = {
+        "check": check,
+        "suite": "notes",
+        "dataset": "notes",
+        "query": query,
+        "keys": (),
+        "rows": found,
+        "limit": limit,
+    }
     return RowSelection(**{**values, "reason": f"against {check}", **changes})
 
 
 def plan(*selections: RowSelection, **changes: Any) -> Plan:
-    values = {"datasets": frozenset({"notes"}), "selections": selections}
+    values = {"datasets": frozenset({"notes"}), "suites": frozenset({"notes"}), "selections": selections}
     return Plan("field.notes", "partition_key", "2007", **{**values, **changes})
 
 
@@ -129,7 +137,7 @@ def test_a_row_that_fails_two_checks_counts_once_against_their_limit(warehouse: 
 def test_a_check_that_cannot_be_evaluated_keeps_its_rows_aside(warehouse: Path, ids: Any) -> None:
     place_rows(warehouse, [plan(select(warehouse, "mass > 200"))], by=RUN)
     place_rows(warehouse, [plan(unknown=frozenset({"A"}))], by=RUN)
-    place_rows(warehouse, [plan(datasets=frozenset({"others"}))], by=RUN)
+    place_rows(warehouse, [plan(suites=frozenset({"others"}), others=frozenset({"notes"}))], by=RUN)
     assert ids() == [1, 4], "nor does another suite on the table put them back"
 
 
@@ -164,8 +172,9 @@ def test_a_count_that_does_not_add_up_is_rolled_back(
 ) -> None:
     """Whatever breaks the moves, no row is lost or doubled."""
 
-    def lose(connection: Any, *_: Any) -> None:
+    def lose(connection: Any, *_: Any) -> int:
         connection.execute("delete from field.notes where id = 3")
+        return 1
 
     marked = select(warehouse, "mass > 200")
     monkeypatch.setattr(quarantine_moves, "set_aside", lose)

@@ -45,9 +45,12 @@ class QualityGateOperator(HeadraceOperator):
 
     def run_partition(self, settings: Settings, context: Context) -> dict[str, Any]:
         from headrace.airflow.ledger import open_task_ledger
+        from headrace.dbt.manifest import list_built_relations
         from headrace.dbt.profiles import load_compiled_warehouse_path
+        from headrace.gx.refused_marks import refuse_marks
         from headrace.gx.run_suite import check_partition
 
+        built = list_built_relations(settings.dbt_manifest)
         warehouse = load_compiled_warehouse_path(settings.dbt_profiles)
         runs: list[SuiteRun] = []
         broken: list[CheckResult] = []
@@ -55,6 +58,7 @@ class QualityGateOperator(HeadraceOperator):
             try:
                 for suite in self.suites:
                     try:
+                        refuse_marks(settings.expectations_dir, suite, self.suites, built)
                         runs.append(check_partition(settings.expectations_dir, suite, warehouse, self.partition_key))
                     except HeadraceError as error:
                         broken += [] if error.retryable else [self.describe_broken(settings, suite, error)]
@@ -97,6 +101,7 @@ class QualityGateOperator(HeadraceOperator):
         """Set failing rows aside, then tell the ledger, and return the results as they are to be judged."""
         from headrace.airflow.ledger import task_try, tell_lineage
         from headrace.airflow.quarantine import place_failing_rows, record_gate
+        from headrace.gx.suites import list_suites
         from headrace.ledger.recording import record_results
         from headrace.ledger.verdicts import apply_waivers
 
@@ -107,7 +112,8 @@ class QualityGateOperator(HeadraceOperator):
         task = task_try(context)
         tell_lineage(ledger, settings)
         try:
-            aside = place_failing_rows(ledger, warehouse, task, runs, self.partition_key)
+            known = list_suites(settings.expectations_dir)
+            aside = place_failing_rows(ledger, warehouse, task, runs, self.partition_key, known)
         except HeadraceError:
             record_results(ledger, task, apply_waivers(ledger, found))  # what was found is known, whatever is next
             raise
