@@ -1,11 +1,9 @@
 """Which file each partition was landed from, told in the transaction of its rows; orchestration interpreter."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.quality.identifiers import name_relation
-from headrace.warehouse.connection import open_warehouse, qualify_schema
+from headrace.warehouse.connection import qualify_schema
 from headrace.warehouse.holds import HOLDS_SCHEMA
 
 if TYPE_CHECKING:
@@ -44,22 +42,3 @@ def write_landed_file(
         [*key, sha256, rows],
     )
     return known is None or known[0] != sha256
-
-
-def list_landed_files(warehouse: Path, relations: Sequence[str], partition_key: str) -> dict[str, tuple[str, int]]:
-    """Return what each table's partition, or whole table, was landed from: ``schema.table`` to sha256 and rows.
-
-    Tables of which no landing is known are left out.
-    """
-    if not warehouse.is_file():
-        return {}
-    with open_warehouse(warehouse, read_only=True) as connection:
-        known = "select 1 from information_schema.tables where table_schema = ? and table_name = ?"
-        if not connection.execute(known, [HOLDS_SCHEMA, LANDED_TABLE]).fetchone():
-            return {}
-        rows = connection.execute(
-            f"select relation, sha256, rows from {qualify_schema(connection, HOLDS_SCHEMA)}.{LANDED_TABLE} "
-            "where list_contains(?, relation) and partition_key in (?, '')",
-            [[name_relation(relation) for relation in relations], partition_key],
-        ).fetchall()
-    return {relation: (sha256, int(count)) for relation, sha256, count in rows}
