@@ -10,36 +10,22 @@ from headrace.ledger.schema import notification
 from headrace.quality.incidents import Change
 
 
-def enqueue(
-    connection: Connection,
-    incident_id: int,
-    event_id: int,
-    change: Change | str,
-    payload: Mapping[str, Any],
-    *,
-    now: datetime | None = None,
-) -> None:
-    """Put a notification in the outbox, in the transaction of the event that it tells of.
-
-    It is not routed yet (``route`` is None): the notifier does that.
-
-    Args:
-        connection: A write transaction of the ledger.
-        incident_id: The incident.
-        event_id: The event of its timeline.
-        change: Opened, escalated, reopened or resolved.
-        payload: See :func:`headrace.ledger.incidents.build_payload`; JSON-safe.
-    """
-    enqueue_all(connection, [(incident_id, event_id, change, payload)], now=now)
-
-
 def enqueue_all(
     connection: Connection,
     entries: list[tuple[int, int, Change | str, Mapping[str, Any]]],
     *,
     now: datetime | None = None,
 ) -> None:
-    """Put several notifications in the outbox with one statement; each as :func:`enqueue` takes it."""
+    """Put notifications in the outbox with one statement, in the transaction of the events that they tell of.
+
+    They are not routed yet (``route`` is None): the notifier does that.
+
+    Args:
+        connection: A write transaction of the ledger.
+        entries: Incident, event of its timeline, change, and payload: see
+            :func:`headrace.ledger.incidents.build_payload`; JSON-safe.
+        now: The time; by default the clock's.
+    """
     now = now or datetime.now(UTC)
     rows = [
         {

@@ -27,6 +27,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from headrace.quality.verdict import SEVERITY_RANK
+
 VERSION_TABLE = "ledger_version"
 HEAD = "0002"
 """The newest migration; kept in step with ``migrations/versions/`` by a test."""
@@ -402,4 +404,4 @@ heartbeat = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("detail", Json, nullable=False),
 )
-severity_number = {"critical": 0, "warning": 1, "info": 2}
+severity_number = {severity.value: rank for severity, rank in SEVERITY_RANK.items()}
