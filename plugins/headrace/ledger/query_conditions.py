@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, case, exists, func, or_, select
+from sqlalchemy import and_, case, func, or_, select
 
 from headrace.ledger.schema import incident, incident_partition
 from headrace.ledger.search_text import split_words
@@ -72,7 +72,9 @@ def _consequences(wanted: IncidentFilter) -> Iterator[Any]:
         stands = cause.c.state == RESOLVED
         if wanted.dag_ids is not None:  # who may not see the cause has only the consequence to find out by
             stands = or_(stands, cause.c.dag_id.not_in(list(wanted.dag_ids)))
-        yield or_(incident.c.caused_by.is_(None), exists().where(cause.c.id == incident.c.caused_by, stands))
+        # Not EXISTS: Postgres would read every resolved incident to look up the few causes in.
+        alone = select(stands).where(cause.c.id == incident.c.caused_by).scalar_subquery()
+        yield or_(incident.c.caused_by.is_(None), alone)
 
 
 def _text(wanted: IncidentFilter) -> Iterator[Any]:

@@ -30,7 +30,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from headrace.quality.verdict import SEVERITY_RANK
 
 VERSION_TABLE = "ledger_version"
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration; kept in step with ``migrations/versions/`` by a test."""
 
 
@@ -193,6 +193,7 @@ verdict = Table(
     Index(None, "partition_key"),
 )
 
+_COUNTED = ("state", "dag_id", "caused_by", "snoozed_until")
 _FILTERED = ("caused_by", "snoozed_until", "severity", "dag_id", "dataset", "owner", "tool", "assignee")
 
 
@@ -245,10 +246,12 @@ incident = Table(
     _index_of("sqlite", "ix_incident_seen_filtered", "severity_rank", "last_seen", "id", *_FILTERED),
     _index_of("sqlite", "ix_incident_opened_filtered", "severity_rank", "opened_at", "id", *_FILTERED),
     _index_of("sqlite", "ix_incident_searched", *_FILTERED, "search"),
-    Index(None, "dataset", "dag_id"),
-    Index(None, "owner", "dag_id"),
-    Index(None, "tool", "dag_id"),
-    Index(None, "assignee", "dag_id"),
+    # Each value of a filter is counted from one of these alone.
+    Index("ix_incident_dataset_counted", "dataset", *_COUNTED),
+    Index("ix_incident_owner_counted", "owner", *_COUNTED),
+    Index("ix_incident_tool_counted", "tool", *_COUNTED),
+    Index("ix_incident_assignee_counted", "assignee", *_COUNTED),
+    Index("ix_incident_dag_id_counted", "dag_id", "state", "caused_by", "snoozed_until"),
     Index(None, "caused_by"),
     Index(None, "last_result_id"),
 )
