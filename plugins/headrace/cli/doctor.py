@@ -152,7 +152,7 @@ def _examine_notifications(settings: Settings) -> Iterator[Finding]:
         yield Finding("notifications", False, describe_lost_file(file), remedy)
         return
     if not file.exists():
-        remedy = "write one where somebody is to be told; see docs/on-call.md"
+        remedy = "write one where somebody is to be told; see docs/notifications.md"
         yield Finding("notifications", False, f"{file} does not exist: nobody is told", remedy, needed=False)
         return
     routes = load_routes(file)
