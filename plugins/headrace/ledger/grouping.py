@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection, or_, select
 
-from headrace.contracts.check_result import Severity
+from headrace.contracts.check_result import Severity, Status
 from headrace.ledger.database import Ledger
 from headrace.ledger.incidents import Case, Entry, load_cases, write_cases, write_timeline
 from headrace.ledger.lineage import LineageGraph, load_downstream_names, load_upstream
-from headrace.ledger.schema import incident, incident_event, incident_partition
+from headrace.ledger.schema import check_state, incident, incident_event, incident_partition
 from headrace.ledger.statements import chunk
 from headrace.quality.incidents import (
     PROMOTION_GRACE,
@@ -29,13 +29,21 @@ _PROMOTED_AT_ONCE = 200
 
 @dataclass
 class Candidate:
-    """An unresolved incident that may be the cause of others."""
+    """An unresolved incident that may be the cause of others.
+
+    Attributes:
+        id: Of the incident.
+        dataset: Whose check fails.
+        severity: Of the incident.
+        skipped: Its check was not made, because something before it failed.
+        partitions: Those that fail, and whether the failure blocks there: a warning stops nothing.
+    """
 
     id: int
     dataset: str
     severity: Severity
     skipped: bool = False
-    partitions: set[str] = field(default_factory=set)
+    partitions: dict[str, bool] = field(default_factory=dict)
 
 
 class Causes:
@@ -55,24 +63,30 @@ class Causes:
         for each in self.candidates.values():
             for key in each.partitions:
                 self._on.setdefault(key, []).append(each)
-        self._oldest: dict[tuple[str, bool], dict[str, int]] = {}
+        self._oldest: dict[tuple[str, bool, bool], dict[str, int]] = {}
         self._found: dict[tuple[str, str, bool], int | None] = {}
 
     def find(self, dataset: str, partition_key: str, *, skipped: bool) -> int | None:
         """Find the most upstream incident that covers a partition of a dataset; of several, the oldest.
 
-        A check that was ``skipped`` because something before it failed has its cause in its own dataset too.
+        One that blocks the partition goes before one that only warns of it. A check that was ``skipped`` because
+        something before it failed has its cause in its own dataset too, and no warning is its cause.
         """
         asked = dataset, partition_key, skipped
         if asked not in self._found:
-            oldest = self._list_oldest(partition_key, with_skipped=True)
-            upstream = self._graph.list_upstream(dataset)
-            able = {name: oldest[name] for name in upstream if name in oldest}
-            beside = self._list_oldest(partition_key, with_skipped=False).get(dataset) if skipped else None
-            if beside is not None:
-                able[dataset] = beside
-            self._found[asked] = self._choose(able)
+            found = self._find_able(dataset, partition_key, skipped=skipped, blocking=True)
+            if found is None and not skipped:
+                found = self._find_able(dataset, partition_key, skipped=skipped, blocking=False)
+            self._found[asked] = found
         return self._found[asked]
+
+    def _find_able(self, dataset: str, partition_key: str, *, skipped: bool, blocking: bool) -> int | None:
+        oldest = self._list_oldest(partition_key, with_skipped=True, blocking=blocking)
+        able = {name: oldest[name] for name in self._graph.list_upstream(dataset) if name in oldest}
+        beside = self._list_oldest(partition_key, with_skipped=False, blocking=blocking).get(dataset)
+        if skipped and beside is not None:
+            able[dataset] = beside
+        return self._choose(able)
 
     def choose(self, ids: Collection[int | None]) -> int | None:
         """Choose the most upstream of some incidents; of several, the oldest."""
@@ -85,15 +99,15 @@ class Causes:
         tops = [id_ for name, id_ in oldest.items() if self._graph.list_upstream(name).isdisjoint(oldest.keys())]
         return min(tops, default=None)
 
-    def _list_oldest(self, partition_key: str, *, with_skipped: bool) -> Mapping[str, int]:
-        """Return dataset to its oldest incident that covers a partition."""
-        asked = partition_key, with_skipped
+    def _list_oldest(self, partition_key: str, *, with_skipped: bool, blocking: bool) -> Mapping[str, int]:
+        """Return dataset to its oldest incident that covers a partition; with ``blocking``, that blocks it."""
+        asked = partition_key, with_skipped, blocking
         if asked not in self._oldest:
-            keys = [key for key in self._on if match_partitions(partition_key, key)]
             found = self._oldest.setdefault(asked, {})
-            for each in (candidate for key in keys for candidate in self._on[key]):
-                if with_skipped or not each.skipped:
-                    found[each.dataset] = min(each.id, found.get(each.dataset, each.id))
+            for key, candidates in self._on.items():
+                for each in candidates if match_partitions(partition_key, key) else ():
+                    if (with_skipped or not each.skipped) and (each.partitions[key] or not blocking):
+                        found[each.dataset] = min(each.id, found.get(each.dataset, each.id))
         return self._oldest[asked]
 
 
@@ -134,11 +148,18 @@ def load_causes(connection: Connection, cases: Collection[Case]) -> Causes:
         incident.c.severity,
         incident.c.title,
         incident_partition.c.partition_key,
+        or_(check_state.c.severity == Severity.CRITICAL.value, check_state.c.status == Status.ERROR.value).label(
+            "blocks"
+        ),
+    )
+    newest = (check_state.c.check_id == incident.c.check_id) & (
+        check_state.c.partition_key == incident_partition.c.partition_key
     )
     for some in chunk(sorted(names)):
         query = (
             select(*columns)
             .join(incident, incident.c.id == incident_partition.c.incident_id)
+            .outerjoin(check_state, newest)
             .where(incident.c.dataset.in_(some), incident.c.state != IncidentState.RESOLVED.value)
             .where(incident_partition.c.state == PartitionState.FAILING.value)
         )
@@ -147,7 +168,7 @@ def load_causes(connection: Connection, cases: Collection[Case]) -> Causes:
         for row in connection.execute(query):
             candidate = Candidate(int(row.id), str(row.dataset), Severity(row.severity), says_skipped(row.title))
             candidate = found.setdefault(candidate.id, candidate)
-            candidate.partitions.add(str(row.partition_key))
+            candidate.partitions[str(row.partition_key)] = bool(row.blocks)
     return Causes(found.values(), graph)
 
 

@@ -188,3 +188,22 @@ def test_only_the_most_upstream_of_what_lost_its_cause_is_told(book: Book) -> No
     assert expire_snoozes(book.ledger, book.now + PROMOTION_GRACE) == [2]
     assert causes(book) == {"raw_weather": None, "stg_weather": None, **dict.fromkeys(tables, 2)}
     assert [told for told in book.told() if told[0] != 1] == [(2, "opened"), (2, "escalated")]
+
+
+def test_a_warning_upstream_is_no_cause_beside_a_failure_that_blocks(book: Book) -> None:
+    """The warning is older and as far upstream: it stops nothing, and must not become critical for another's fault."""
+    book.record(result("raw_flights", severity="warning"))
+    book.record(result("raw_weather"))
+    book.record(
+        result("features", check="mean"),
+        result("features", "error", check="not_null", message=f"not_null: {SKIPPED}"),
+    )
+    assert [(row.dataset, row.caused_by) for row in book.rows("incident")][2:] == [("features", 2), ("features", 2)]
+    assert (book.incident(1).severity, book.told()) == ("warning", [(1, "opened"), (2, "opened")])
+
+
+def test_what_was_skipped_is_not_laid_at_a_warning_s_door(book: Book) -> None:
+    book.record(result("raw_weather", severity="warning"))
+    book.record(result("features", "error", message=f"not_null: {SKIPPED}"))
+    assert causes(book) == {"raw_weather": None, "features": None}
+    assert book.incident(1).severity == "warning"
