@@ -80,9 +80,10 @@ def list_incidents(
             counts, ids = _search(connection, conditions, now)
         else:
             counts, ids = count_states(connection, conditions, now), None
-        if ids is not None:
-            conditions = [incident.c.id.in_(ids)]
-        keys = _read_page(connection, conditions, wanted, order, after, limit + 1, now)
+        if ids is None:
+            keys = _walk(connection, conditions, wanted, order, after, limit + 1, now)
+        else:
+            keys = _read_few(connection, ids, wanted, order, after, now)[: limit + 1]
         rows = load_rows(connection, [key.id for key in keys[:limit]], now, wanted.dag_ids)
     matching = sum(counts.get(state, 0) for state in set(wanted.states or STATES))
     end = keys[limit - 1] if len(keys) > limit else None
@@ -136,7 +137,24 @@ def _split(ids: str | None) -> list[int]:
     return [int(id_) for id_ in (ids or "").split(",") if id_]
 
 
-def _read_page(
+def _read_few(
+    connection: Connection,
+    ids: Sequence[int],
+    wanted: IncidentFilter,
+    order: Order,
+    after: Cursor | None,
+    now: datetime,
+) -> list[Any]:
+    """Return what these few are sorted by, in order, from where the page before ended."""
+    state = effective_state(now)
+    statement = select(*_sorted_by(order)).where(incident.c.id.in_(ids), state.in_(list(wanted.states or STATES)))
+    found = _sort(list(connection.execute(statement)), order)
+    if after is None:
+        return found
+    return [key for key in found if key.id != after.id and _sort([key, after], order)[0] is after]
+
+
+def _walk(
     connection: Connection,
     conditions: Sequence[Any],
     wanted: IncidentFilter,
@@ -145,7 +163,7 @@ def _read_page(
     limit: int,
     now: datetime,
 ) -> list[Any]:
-    """Return ids with what they are sorted by: those of each severity and stored state by themselves, then merged."""
+    """Return what a page is sorted by: the rows of each severity and stored state by themselves, then merged."""
     ranks = sorted({severity_number[name] for name in wanted.severities or severity_number if name in severity_number})
     found: list[Any] = []
     for rank in ranks:
@@ -153,10 +171,17 @@ def _read_page(
             continue
         for branch in list_branches(wanted.states, now):
             found += _read_branch(connection, conditions, branch, rank, order, after, limit)
-    found.sort(key=lambda key: (key.at, key.id), reverse=order.falling)
-    if order.by_severity:
-        found.sort(key=lambda key: key.rank)
-    return found[:limit]
+    return _sort(found, order)[:limit]
+
+
+def _sort(keys: list[Any], order: Order) -> list[Any]:
+    """Sort what has ``rank``, ``at`` and ``id``."""
+    found = sorted(keys, key=lambda key: (key.at, key.id), reverse=order.falling)
+    return sorted(found, key=lambda key: key.rank) if order.by_severity else found
+
+
+def _sorted_by(order: Order) -> tuple[Any, ...]:
+    return incident.c.id, incident.c.severity_rank.label("rank"), order.time.label("at")
 
 
 def _read_branch(
@@ -169,9 +194,7 @@ def _read_branch(
     limit: int,
 ) -> Sequence[Any]:
     key = tuple_(order.time, incident.c.id)
-    statement = select(incident.c.id, incident.c.severity_rank.label("rank"), order.time.label("at")).where(
-        *branch.conditions, incident.c.severity_rank == rank, *conditions
-    )
+    statement = select(*_sorted_by(order)).where(*branch.conditions, incident.c.severity_rank == rank, *conditions)
     if after and not (order.by_severity and rank > after.rank):
         last = tuple_(literal(after.at, UtcDateTime()), literal(after.id, Id))
         statement = statement.where(key < last if order.falling else key > last)

@@ -99,23 +99,30 @@ def _count_models(
         return {}
     failing = _load_failing_partitions(connection, list(datasets))
     keys = {key for of_one in failing.values() for key in of_one}
-    newest = connection.execute(select(func.max(trained_on.c.model_id))).scalar() or 0
+    shown = _list_newest_models(connection, dag_ids)
+    if not shown:
+        return {}
     models = func.aggregate_strings(cast(trained_on.c.model_id, String), ",")  # a row for each would be thousands
     statement = select(trained_on.c.dataset, trained_on.c.partition_key, models)
-    statement = statement.where(*_trained_on(wanted, keys), trained_on.c.model_id > newest - COUNTED_MODELS)
-    statement = statement.where(trained_on.c.model_id.in_(select(trained_model.c.id).where(_has_model())))
-    if dag_ids is not None:
-        shown = select(trained_model.c.id).where(trained_model.c.dag_id.in_(list(dag_ids)))
-        statement = statement.where(trained_on.c.model_id.in_(shown))
+    statement = statement.where(*_trained_on(wanted, keys), trained_on.c.model_id >= min(shown.values()))
     rows: Any = connection.execute(statement.group_by(trained_on.c.dataset, trained_on.c.partition_key))
     on: dict[str, dict[str, list[str]]] = defaultdict(dict)
     for dataset, key, ids in rows:
-        on[dataset][key] = ids.split(",")
+        on[dataset][key] = [id_ for id_ in ids.split(",") if id_ in shown]
     found: dict[int, set[str]] = defaultdict(set)
     for id_, name in datasets.items():
         for each in trained[name]:
             found[id_].update(*_of_partitions(on[each], failing[id_]))
     return {id_: len(of_one) for id_, of_one in found.items()}
+
+
+def _list_newest_models(connection: Connection, dag_ids: Sequence[str] | None) -> dict[str, int]:
+    """Return the newest models that these DAGs made, as text and as number."""
+    statement = select(trained_model.c.id).where(_has_model()).order_by(trained_model.c.id.desc()).limit(COUNTED_MODELS)
+    if dag_ids is not None:
+        statement = statement.where(trained_model.c.dag_id.in_(list(dag_ids)))
+    ids: Any = connection.execute(statement).scalars()
+    return {str(id_): id_ for id_ in ids}
 
 
 def _has_model() -> Any:

@@ -5,7 +5,11 @@ _MOST_WORDS = 8
 
 def build_search_text(title: str, dataset: str, check: str, column: str | None) -> str:
     """Return the value of ``incident.search``; whoever writes an incident's title writes this with it."""
-    return "\n".join(part.casefold() for part in (title, dataset, check, column or "") if part)
+    found = title.casefold()
+    for part in (dataset, check, column or ""):
+        if part.casefold() not in found:  # what the title says already need not be searched twice
+            found += "\n" + part.casefold()
+    return found
 
 
 def split_words(text: str) -> list[str]:
