@@ -32,12 +32,7 @@ def count_reach(
         Incident to datasets downstream, runs stopped, and models, of the ``COUNTED_MODELS`` newest.
     """
     reach = build_reach(load_edges_below(connection, datasets.values()))
-    stopping = _select_stopped_runs(list(datasets))
-    if dag_ids is not None:
-        stopping = stopping.where(attempt.c.dag_id.in_(list(dag_ids)))
-    stopped = stopping.subquery()
-    counted: Any = connection.execute(select(stopped.c.incident_id, func.count()).group_by(stopped.c.incident_id))
-    runs: dict[int, int] = dict(counted.all())
+    runs = _count_runs(connection, list(datasets), dag_ids)
     models = _count_models(connection, datasets, reach, dag_ids)
     return {id_: (reach.count_downstream(name), runs.get(id_, 0), models.get(id_, 0)) for id_, name in datasets.items()}
 
@@ -58,6 +53,19 @@ def load_blast(connection: Connection, incident_id: int, dataset: str) -> BlastR
         statement = statement.order_by(trained_model.c.at.desc(), trained_model.c.id.desc()).limit(_SHOWN)
         models = [dict(row) for row in connection.execute(statement).mappings()]
     return BlastRadius(datasets=downstream, dag_runs=[(dag_id, run_id) for dag_id, run_id in runs], models=models)
+
+
+def _count_runs(connection: Connection, ids: Sequence[int], dag_ids: Sequence[str] | None) -> dict[int, int]:
+    stopped = _select_stopped_runs(ids).subquery()
+    statement = select(stopped.c.incident_id, stopped.c.dag_id, func.count())
+    rows: Any = connection.execute(statement.group_by(stopped.c.incident_id, stopped.c.dag_id))
+    # Not as a condition: SQLite would begin with every try of these DAGs.
+    shown = None if dag_ids is None else set(dag_ids)
+    found: dict[int, int] = defaultdict(int)
+    for id_, dag_id, count in rows:
+        if shown is None or dag_id in shown:
+            found[id_] += count
+    return found
 
 
 def _select_stopped_runs(incident_ids: Sequence[int]) -> Select[Any]:
