@@ -120,11 +120,13 @@ class AirflowStack:
 
         Raises:
             ConfigurationError: The database could not be migrated.
+            LedgerError: The project has no ledger yet, and none can be made.
         """
         self._say = say
         make_private_folder(self.settings.state_dir)
         self._take_lock()
         self._end_leftovers(say)
+        self._make_ledger()
         self.home.mkdir(parents=True, exist_ok=True)
         self.port, self._reservation = reserve_port()
         write_json(
@@ -196,6 +198,13 @@ class AirflowStack:
         except BlockingIOError:
             self._lock.close()
             raise ConfigurationError("Another Headrace command is starting Airflow for this project.") from None
+
+    def _make_ledger(self) -> None:
+        """Give a new project its ledger: the inbox is empty there, and shows no ledger that it cannot find."""
+        if self.settings.ledger_conn_id is None and not self.settings.ledger_path.exists():
+            from headrace.ledger.database import open_ledger
+
+            open_ledger(self.settings.ledger_path).dispose()
 
     def _watch_notifier(self, child: "subprocess.Popen[bytes]") -> None:
         """Say that the notifier has ended and start another; one that ends again and again, less and less often."""

@@ -6,10 +6,10 @@ from headrace.settings import Settings
 
 
 def open_project_ledger(settings: Settings) -> Ledger:
-    """Open the ledger of a project.
+    """Open the ledger of a project; never make one.
 
     Raises:
-        LedgerError: It cannot be opened.
+        LedgerError: It cannot be opened, or is a file that is not there.
         ConfigurationError: Its connection is not set up.
     """
-    return open_ledger(resolve_ledger_url(settings))
+    return open_ledger(resolve_ledger_url(settings), create=False)

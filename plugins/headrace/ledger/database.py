@@ -90,17 +90,20 @@ class Ledger:
             raise LedgerError(describe_failure(error, self.place, doing, self.engine.url)) from None
 
 
-def open_ledger(url: str | URL | Path) -> Ledger:
+def open_ledger(url: str | URL | Path, *, create: bool = True) -> Ledger:
     """Open the ledger; make or migrate its tables first where they are not of this version.
 
     Args:
         url: A SQLite file, or a database URL of SQLite or Postgres (``postgres://`` is understood too).
+        create: Make a SQLite file that is not there: an empty one must not stand in for one that was moved away.
 
     Raises:
-        LedgerError: It cannot be reached, read or written, or is of a newer version.
+        LedgerError: It cannot be reached, read or written, is of a newer version, or is not there and not made.
         ConfigurationError: The URL is none, or of another database.
     """
     address = _parse_url(url)
+    if not create and address.get_backend_name() == "sqlite":
+        _require_file(address)
     ledger = Ledger(_create_engine(address), describe_place(address))
     try:
         _bring_up_to_date(ledger)
@@ -118,6 +121,19 @@ def connect_ledger(url: str | URL | Path) -> Ledger:
     """
     address = _parse_url(url)
     return Ledger(_create_engine(address), describe_place(address))
+
+
+def _require_file(address: URL) -> None:
+    place = describe_place(address)
+    try:
+        Path(str(address.database)).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise LedgerError(
+            f"{place} does not exist: no task has recorded anything yet, or it was moved away. Put it back where it "
+            "was; a new one is made by 'headrace up', or by the first task that records."
+        ) from None
+    except OSError as error:
+        raise LedgerError(f"{place} cannot be opened: {error.strerror}. Check the folder's owner.") from None
 
 
 def _parse_url(url: str | URL | Path) -> URL:

@@ -58,7 +58,7 @@ class _Opened:
             raise copy(self._failure[1])
         try:
             url = resolve_airflow_ledger_url(load_settings())
-            ledger = open_ledger(url)
+            ledger = open_ledger(url, create=False)
         except HeadraceError as error:
             self._failure = time.monotonic(), error
             raise

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from headrace.cli.project_ledger import open_project_ledger
 from headrace.contracts.check_result import CheckResult, Severity, Status
+from headrace.ledger.database import open_ledger
 from headrace.ledger.recording import record_results
 from headrace.ledger.views import TaskTry
 from headrace.settings import Settings, load_settings
@@ -41,7 +41,7 @@ WIND = CheckResult(
 def settings(tmp_path: Path) -> Settings:
     (tmp_path / "dags").mkdir()
     settings = load_settings(tmp_path)
-    with open_project_ledger(settings) as ledger:
+    with open_ledger(settings.ledger_path) as ledger:
         record_results(ledger, GATE, [WIND, replace(WIND, check_id="gust", column="wind_gust", message="gusts")])
     return settings
 
@@ -72,6 +72,16 @@ def test_the_list_says_each_incident_in_a_sentence_and_means_brackets_literally(
     assert "wind_speed above 200 mph [red](1,048.36 at EWR)" in flat or "[red](1,048.36" in flat
     assert "data-platform@example.com" in flat
     assert "2 of 2" in flat
+
+
+def test_a_ledger_that_was_moved_away_is_not_replaced_by_an_empty_one(settings: Settings) -> None:
+    away = settings.ledger_path.parent.rename(settings.state_dir / "away")
+    done = run(settings, "incidents", "list")
+    assert done.returncode == 1, done.stdout
+    assert f"{settings.ledger_path}) does not exist" in done.stderr.replace("\n", " ")
+    assert not settings.ledger_path.parent.exists()
+    away.rename(settings.ledger_path.parent)
+    assert len(run_json(settings, "incidents", "list")["rows"]) == 2
 
 
 def test_filters_that_match_nothing_say_what_there_is(settings: Settings) -> None:

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from headrace.cli.project_ledger import open_project_ledger
 from headrace.contracts.check_result import CheckResult, Severity, Status
+from headrace.ledger.database import open_ledger
 from headrace.ledger.quarantine import QuarantinedSet, record_quarantine
 from headrace.ledger.recording import record_results
 from headrace.ledger.views import TaskTry
@@ -34,7 +34,7 @@ WIND = CheckResult(
 
 @pytest.fixture(autouse=True)
 def held(project: Settings) -> None:
-    with open_project_ledger(project) as ledger:
+    with open_ledger(project.ledger_path) as ledger:
         record_results(ledger, GATE, [WIND])
         record_quarantine(
             ledger,

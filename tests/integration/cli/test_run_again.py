@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from headrace.cli.airflow_stack import STACK_FILE
-from headrace.cli.project_ledger import open_project_ledger
 from headrace.contracts.check_result import CheckResult, Severity, Status
 from headrace.contracts.files import write_json
 from headrace.jobs.processes import process_start_time
+from headrace.ledger.database import open_ledger
 from headrace.ledger.recording import record_results
 from headrace.ledger.views import TaskTry
 from headrace.settings import Settings
@@ -73,7 +73,7 @@ def two_incidents(project: Settings) -> None:
         )
         for number in (1, 2)
     ]
-    with open_project_ledger(project) as ledger:
+    with open_ledger(project.ledger_path) as ledger:
         record_results(ledger, TaskTry("flights_dataops", "manual__2013-02", "check_raw"), results)
 
 

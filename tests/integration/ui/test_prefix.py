@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from headrace.ledger.database import open_ledger
+
 SCRIPT = """
 import json, sys
 from pathlib import Path
@@ -62,6 +64,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
         "AIRFLOW__HEADRACE__PROJECT_DIR": str(folder),
         "AIRFLOW__HEADRACE__STATE_DIR": str(folder / "state"),
     }
+    open_ledger(folder / "state" / "ledger" / "ledger.sqlite").dispose()
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(passwords)], env=environment, cwd=folder, capture_output=True, text=True
     )

@@ -14,9 +14,20 @@ from headrace.ledger import database
 BASE = "/headrace/api/v1"
 
 
-def test_there_is_no_ledger_yet(bearer: Callable[[str], TestClient], state_dir: Path) -> None:
+def make_ledger(state_dir: Path) -> None:
+    database.open_ledger(state_dir / "ledger" / "ledger.sqlite").dispose()
+
+
+def test_a_ledger_that_is_not_there_is_missed_and_not_made(
+    bearer: Callable[[str], TestClient], browser: Callable[[str], TestClient], state_dir: Path
+) -> None:
+    answer = bearer("viewer").get(f"{BASE}/overview")
+    assert (answer.status_code, "ledger.sqlite) does not exist" in answer.json()["detail"]) == (503, True)
+    page = browser("viewer").get("/headrace/incidents", headers={"Accept": "text/html"})
+    assert (page.status_code, "does not exist" in page.text) == (503, True)
+    assert not state_dir.exists()
+    make_ledger(state_dir)
     assert bearer("viewer").get(f"{BASE}/overview").status_code == 200
-    assert (state_dir / "ledger" / "ledger.sqlite").is_file()
 
 
 def test_the_place_of_the_ledger_is_no_folder(bearer: Callable[[str], TestClient], state_dir: Path) -> None:
@@ -27,18 +38,20 @@ def test_the_place_of_the_ledger_is_no_folder(bearer: Callable[[str], TestClient
     assert "ledger" in answer.json()["detail"]
     assert answer.headers["Retry-After"]
     state_dir.unlink()
+    make_ledger(state_dir)
     assert client.get(f"{BASE}/overview").status_code == 200
 
 
-def test_the_ledger_is_removed_and_made_anew(
+def test_the_ledger_is_removed_and_its_next_task_makes_it_anew(
     bearer: Callable[[str], TestClient], state_dir: Path, fail: Callable[..., int]
 ) -> None:
     client = bearer("viewer")
     incident_id = fail()
     assert client.get(f"{BASE}/incidents/{incident_id}").status_code == 200
     shutil.rmtree(state_dir / "ledger")
+    assert client.get(f"{BASE}/incidents").status_code == 503
+    make_ledger(state_dir)
     assert client.get(f"{BASE}/incidents").json()["rows"] == []
-    assert (state_dir / "ledger" / "ledger.sqlite").is_file()
 
 
 def test_the_ledger_is_of_a_newer_headrace(
@@ -137,6 +150,7 @@ def test_a_ledger_that_cannot_be_opened_is_not_tried_by_every_request(
     state_dir.write_text("in the way")
     first = client.get(f"{BASE}/overview")
     state_dir.unlink()
+    make_ledger(state_dir)
     assert (first.status_code, client.get(f"{BASE}/overview").json()) == (503, first.json())
     monkeypatch.setattr(dependencies, "RETRY_SECONDS", 0)
     assert client.get(f"{BASE}/overview").status_code == 200

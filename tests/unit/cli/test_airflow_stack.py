@@ -45,6 +45,15 @@ def test_two_stacks_that_start_at_once_do_not_choose_the_same_port() -> None:
         assert first != second
 
 
+def test_a_new_project_gets_a_ledger_and_one_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path)
+    AirflowStack(settings)._make_ledger()
+    assert settings.ledger_path.read_bytes().startswith(b"SQLite format 3")
+    settings.ledger_path.write_bytes(b"damaged")
+    AirflowStack(settings)._make_ledger()
+    assert settings.ledger_path.read_bytes() == b"damaged"
+
+
 def test_a_second_stack_of_a_project_is_refused_while_the_first_lives(tmp_path: Path) -> None:
     settings = load_settings(tmp_path)
     stack = {"pid": os.getpid(), "started": process_start_time(os.getpid()), "url": "http://127.0.0.1:1"}
