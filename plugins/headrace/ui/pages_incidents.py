@@ -170,8 +170,8 @@ def _describe_health(overview: Overview, now: datetime) -> list[dict[str, Any]]:
     """Say whether checks are recorded and notifications go out: an empty inbox means something only then."""
     lines: list[dict[str, Any]] = []
 
-    def add(text: str, title: str = "", bad: bool = False) -> None:
-        lines.append({"text": text, "title": title, "bad": bad})
+    def add(text: str, title: str = "", bad: bool = False, off: bool = False) -> None:
+        lines.append({"text": text, "title": title, "dot": "bad" if bad else "off" if off else ""})
 
     if overview.last_recorded is not None:
         add(f"Last check recorded {show_ago(overview.last_recorded, now)}", show_time(overview.last_recorded))
@@ -180,6 +180,10 @@ def _describe_health(overview: Overview, now: datetime) -> list[dict[str, Any]]:
             add(f"{show_count(overview.outbox_waiting, 'notification')} not sent: no notifier runs", bad=True)
     elif now - overview.notifier_seen > _NOTIFIER_LATE:
         add(f"Notifier last seen {show_ago(overview.notifier_seen, now)}", bad=True)
+    elif problems := overview.notifier_detail.get("problems"):
+        add(f"{show_count(len(problems), 'problem')} with the notifications' routes", "\n".join(problems), bad=True)
+    elif overview.notifier_detail.get("routes") == 0:
+        add("Nobody is notified: no routes", "Who is told of what stands in the project's file of routes.", off=True)
     else:
         add("Notifications go out", f"{overview.outbox_waiting:,} waiting")
     if overview.outbox_dead:
