@@ -28,7 +28,7 @@ def print_incidents(console: Console, page: IncidentPage) -> None:
             escape(row.title),
             escape(_describe_state(row)),
             show_time(row.opened_at),
-            escape(row.assignee or row.owner or "–"),
+            escape(_describe_owner(row)),
             _describe_reach(row),
         )
     console.print(table)
@@ -110,6 +110,10 @@ def _describe_state(row: IncidentRow) -> str:
     if row.state == "resolved":
         return f"resolved ({row.resolution})"
     return f"{row.state}, flapping" if row.flapping else row.state
+
+
+def _describe_owner(row: IncidentRow) -> str:
+    return " ".join(part for part in (row.owner, f"→ {row.assignee}" if row.assignee else None) if part) or "–"
 
 
 def _describe_observed(result: ResultRow, unit: str | None) -> str | None:

@@ -84,6 +84,13 @@ def test_a_ledger_that_was_moved_away_is_not_replaced_by_an_empty_one(settings: 
     assert len(run_json(settings, "incidents", "list")["rows"]) == 2
 
 
+def test_the_list_names_the_owner_and_to_whom_it_is_assigned(settings: Settings) -> None:
+    assert run(settings, "incidents", "assign", str(find_wind(settings)), "--to", "anna").returncode == 0
+    shown = run(settings, "incidents", "list").stdout
+    assert shown.count("data-platform") == 2
+    assert shown.count("→ anna") == 1
+
+
 def test_filters_that_match_nothing_say_what_there_is(settings: Settings) -> None:
     done = run(settings, "incidents", "list", "--severity", "info")
     assert done.returncode == 0
