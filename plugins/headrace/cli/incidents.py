@@ -11,6 +11,7 @@ from headrace.cli.decisions import has_refused, name_actor, run_again
 from headrace.cli.exit_codes import ExitCode
 from headrace.cli.incident_tables import print_incident, print_incidents
 from headrace.cli.options import (
+    MOST_ID,
     Json,
     NoRerun,
     ProjectDir,
@@ -33,8 +34,10 @@ from headrace.settings import load_settings
 
 app = typer.Typer(help="What is wrong with the data, and what is being done about it.", no_args_is_help=True)
 
-Ids = Annotated[list[int], typer.Argument(metavar="ID...", help="Ids of incidents, as 'list' shows them.")]
-Id = Annotated[int, typer.Argument(metavar="ID", help="Id of the incident, as 'list' shows it.")]
+Ids = Annotated[
+    list[int], typer.Argument(metavar="ID...", help="Ids of incidents, as 'list' shows them.", min=1, max=MOST_ID)
+]
+Id = Annotated[int, typer.Argument(metavar="ID", help="Id of the incident, as 'list' shows it.", min=1, max=MOST_ID)]
 Sort = Literal["severity", "newest", "oldest"]
 Partitions = Annotated[
     list[str] | None, typer.Option("--partition", help="Only this partition; repeat for more. All failing by default.")

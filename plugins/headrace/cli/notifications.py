@@ -10,7 +10,7 @@ from rich.table import Table
 
 from headrace.cli.exit_codes import ExitCode
 from headrace.cli.notifier import ask_notifier
-from headrace.cli.options import Json, ProjectDir, make_console, print_json, show_time
+from headrace.cli.options import MOST_ID, Json, ProjectDir, make_console, print_json, show_time
 from headrace.cli.project_ledger import open_project_ledger
 from headrace.ledger.heartbeats import NOTIFIER, load_heartbeat_detail
 from headrace.ledger.outbox_list import STATES, list_notifications, retry_notifications
@@ -25,7 +25,7 @@ def list_(
         list[str] | None,
         typer.Option(help=f"{', '.join(STATES)}; repeat for more. By default what is not delivered."),
     ] = None,
-    incident: Annotated[int | None, typer.Option(help="Only of this incident.")] = None,
+    incident: Annotated[int | None, typer.Option(help="Only of this incident.", min=1, max=MOST_ID)] = None,
     limit: Annotated[int, typer.Option(min=1, max=10000)] = 100,
     project_dir: ProjectDir = None,
     as_json: Json = False,
@@ -94,7 +94,8 @@ def send_example(
 @app.command()
 def retry(
     ids: Annotated[
-        list[int] | None, typer.Argument(metavar="[ID]...", help="All that were given up by default.")
+        list[int] | None,
+        typer.Argument(metavar="[ID]...", help="All that were given up by default.", min=1, max=MOST_ID),
     ] = None,
     project_dir: ProjectDir = None,
     as_json: Json = False,

@@ -21,6 +21,9 @@ ProjectDir = Annotated[
 Reason = Annotated[str, typer.Option(help="Why; it stays on the record with your name.")]
 NoRerun = Annotated[bool, typer.Option("--no-rerun", help="Only record the decision; do not run anything again.")]
 
+MOST_ID = 2**63 - 1
+"""The largest id that a database can have."""
+
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 

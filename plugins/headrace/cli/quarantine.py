@@ -8,7 +8,7 @@ import typer
 from headrace.cli.decisions import has_refused, name_actor, run_again
 from headrace.cli.exit_codes import ExitCode
 from headrace.cli.incident_tables import print_quarantine, print_rows
-from headrace.cli.options import Json, NoRerun, ProjectDir, Reason, make_console, print_json
+from headrace.cli.options import MOST_ID, Json, NoRerun, ProjectDir, Reason, make_console, print_json
 from headrace.cli.project_ledger import open_project_ledger
 from headrace.ledger.actions import release_quarantine
 from headrace.ledger.queries import list_quarantine, load_quarantine
@@ -26,7 +26,7 @@ class State(StrEnum):
     SUPERSEDED = "superseded"
 
 
-Id = Annotated[int, typer.Argument(metavar="ID", help="As 'list' shows it.")]
+Id = Annotated[int, typer.Argument(metavar="ID", help="As 'list' shows it.", min=1, max=MOST_ID)]
 
 
 @app.command("list")
