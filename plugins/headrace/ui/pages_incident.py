@@ -35,9 +35,11 @@ def show_incident(request: Request, incident_id: RowId, access: Reading, ledger:
     detail = load_detail(ledger, incident_id, access)
     links = Links(request)
     may_act = all(access.may_act(dag_id) for dag_id in queries.incident_dag_ids(ledger, incident_id))
-    held = [each.partition_key for each in detail.partitions if each.state == PartitionState.QUARANTINED]
+    waiting = {each.partition_key for each in detail.quarantine if each.state == "held"}  # not yet on their way back
+    aside = [each.partition_key for each in detail.partitions if each.state == PartitionState.QUARANTINED]
+    held = [key for key in aside if key in waiting]
     failing = [each.partition_key for each in detail.partitions if each.state == PartitionState.FAILING]
-    unsettled = [each.partition_key for each in detail.partitions if each.partition_key in {*held, *failing}]
+    unsettled = [each.partition_key for each in detail.partitions if each.partition_key in {*aside, *failing}]
     explained = _explain_result(detail.result)
     statistics, more = draw_statistics(detail.statistics, detail.row.column)
     return render(

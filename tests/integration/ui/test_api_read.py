@@ -70,6 +70,7 @@ def test_an_incident_tells_everything(get: Callable[..., tuple[int, Any]], fail:
     assert detail["result"]["sample"] == [{"origin": "EWR", "wind_speed": 1048.36}]
     assert detail["result"]["task"] == {
         "dag_id": "flights", "run_id": "manual__1", "task_id": "gate", "map_index": -1, "try_number": 1,
+        "instance": None,
     }  # fmt: skip
     assert [found["partition_key"] for found in detail["partitions"]] == ["2013-02"]
     assert detail["row"]["opened_at"].endswith(("Z", "+00:00"))
