@@ -229,7 +229,7 @@ def write_incident(ledger: Any, title: str, **incident: Any) -> int:
         check_id = add(
             schema.check, digest=f"{number}", dataset=dataset, tool="gx", name="expect_range", column="wind", meta={}
         )
-        return add(
+        incident_id = add(
             schema.incident,
             **{
                 "check_id": check_id,
@@ -255,6 +255,17 @@ def write_incident(ledger: Any, title: str, **incident: Any) -> int:
                 **incident,
             },
         )
+        connection.execute(
+            insert(schema.incident_partition).values(
+                incident_id=incident_id,
+                partition_key="2013-02",
+                state="failing",
+                failures=1,
+                first_seen=NOW,
+                last_seen=NOW,
+            )
+        )
+        return incident_id
 
 
 def write_event(ledger: Any, incident_id: int, change: str, now: datetime, payload: dict[str, Any]) -> int:

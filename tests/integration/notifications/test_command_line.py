@@ -50,7 +50,7 @@ def test_what_could_not_be_told_is_listed_and_tried_again(desk: Desk, hooks: Hoo
     code, said, _ = headrace("notifier", "--once", "--json")
     assert code == 0
     assert said["error"] == ""
-    assert headrace("notifications", "list", "--json")[1] == {"notifications": []}
+    assert headrace("notifications", "list", "--json")[1] == {"notifications": [], "problems": []}
     assert headrace("notifications", "retry", str(row["id"]), "--json")[0] == 1
 
 
