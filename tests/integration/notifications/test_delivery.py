@@ -62,7 +62,7 @@ def test_a_webhook_gets_everything_with_its_idempotency_key(desk: Desk, hooks: H
     assert document["dedup_key"] == f"headrace-incident-{incident}"
     assert document["incident"]["severity"] == "warning"
     assert document["incident"]["occurrences"] == 1  # a number, where a template would have made a text of it
-    assert document["incident"]["partitions"] == []
+    assert document["incident"]["partitions"] == ["2013-02"]
 
 
 def test_a_fields_own_name_in_a_template_is_the_incidents_word(desk: Desk, hooks: Hooks) -> None:
