@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from headrace.exceptions import ConfigurationError
+from headrace.jobs.limits import NodeLimits
 
 SECTION = "headrace"
 TFX_VENV = ".venv-tfx"
@@ -90,6 +91,48 @@ def _as_name(identifier: str) -> str:
     if name in ("", ".", ".."):
         raise ConfigurationError(f"{identifier!r} does not name a DAG, a run or a task.")
     return name
+
+
+@dataclass(frozen=True)
+class TfxRuntimeSettings:
+    """How TFX nodes run on this machine, whatever the project.
+
+    Attributes:
+        enabled: Whether nodes run in forks of a process that has imported TFX; else each in a fresh process.
+        limits: What they may use.
+    """
+
+    enabled: bool
+    limits: NodeLimits
+
+
+def load_tfx_runtime_settings() -> TfxRuntimeSettings:
+    """Load how TFX nodes run on this machine.
+
+    Raises:
+        ConfigurationError: A value is none that can be meant.
+    """
+    configured, usual = _Configured(), NodeLimits()
+    switch = configured.get(SECTION, "tfx_runtime") or "auto"
+    if switch not in ("auto", "off"):
+        raise ConfigurationError(f"[headrace] tfx_runtime is {switch!r}: write auto, or off.")
+
+    def number(name: str, default: float, least: float) -> float:
+        text = configured.get(SECTION, name)
+        try:
+            value = default if text is None else float(text)
+        except ValueError:
+            value = float("nan")
+        if not least <= value < float("inf"):
+            raise ConfigurationError(f"[headrace] {name} is {text!r}: write a number, {least:g} or more.")
+        return value
+
+    limits = NodeLimits(
+        most_nodes=int(number("tfx_nodes_at_once", usual.most_nodes, 1)),
+        memory_bytes=int(1e9 * number("tfx_node_memory_gb", usual.memory_bytes / 1e9, 0)),
+        idle_seconds=60 * number("tfx_runtime_idle_minutes", usual.idle_seconds / 60, 0),
+    )
+    return TfxRuntimeSettings(enabled=switch == "auto", limits=limits)
 
 
 def load_settings(project_dir: str | Path | None = None) -> Settings:

@@ -6,14 +6,21 @@ from typing import Any
 from airflow.listeners import hookimpl
 
 from headrace.airflow.base import TFX_POOL, WAREHOUSE_POOL
+from headrace.settings import load_tfx_runtime_settings
 
 log = logging.getLogger(__name__)
 
-# DuckDB has one writing process at a time, and it shuts out readers too. A TFX node takes about 1.4 GB.
-POOLS = {
-    WAREHOUSE_POOL: (1, "One task at a time opens the DuckDB warehouse"),
-    TFX_POOL: (1, "TFX nodes that run at once; each takes about 1.4 GB"),
-}
+
+def build_pools() -> dict[str, tuple[int, str]]:
+    """Return slots and description of each pool by its name."""
+    return {
+        # DuckDB has one writing process at a time, and it shuts out readers too.
+        WAREHOUSE_POOL: (1, "One task at a time opens the DuckDB warehouse"),
+        TFX_POOL: (
+            load_tfx_runtime_settings().limits.most_nodes,
+            "TFX nodes that run at once; each takes about 1.4 GB",
+        ),
+    }
 
 
 @hookimpl
@@ -29,7 +36,7 @@ def on_starting(component: Any) -> None:
     from airflow.utils.session import create_session
     from sqlalchemy.exc import IntegrityError
 
-    for name, (slots, description) in POOLS.items():
+    for name, (slots, description) in build_pools().items():
         try:
             with create_session() as session:
                 if Pool.get_pool(name, session=session) is None:

@@ -18,6 +18,7 @@ class LazyGroup(TyperGroup):
         "incidents": ("headrace.cli.incidents", "What is wrong with the data, and what is being done about it."),
         "notifications": ("headrace.cli.notifications", "Who is told of incidents, and what could not be told."),
         "quarantine": ("headrace.cli.quarantine", "Rows that checks set aside, and putting them back."),
+        "runtime": ("headrace.cli.runtime", "The process that has imported TFX, so that nodes start at once."),
     }
 
     def list_commands(self, ctx: Any) -> list[str]:

@@ -10,6 +10,7 @@ from rich.console import Console
 from headrace.cli.airflow_api import AirflowApi
 from headrace.cli.airflow_stack import STACK_FILE, AirflowStack
 from headrace.cli.compile import compile_all, find_compilable
+from headrace.cli.runtime import end_runtime, find_client
 from headrace.cli.stop_signals import STOP_SIGNALS
 from headrace.contracts.files import ContractError, read_json
 from headrace.exceptions import ConfigurationError
@@ -35,12 +36,16 @@ def running_stack(settings: Settings, console: Console) -> Iterator[tuple[Airflo
         except ConfigurationError as error:
             say(f"{error.message}\nA DAG that needs {name} does not load until this is mended; the others do.")
     stack.refuse_second()
+    runtime = find_client(settings)
+    ran_before = runtime.is_there()
     try:
         stack.start(say)
         api = AirflowApi(stack.url)
         with console.status("waiting until Airflow is ready"):
             stack.wait_until_ready(api)
         say(f"Airflow is at {stack.url}")
+        if any(name != DBT for name in find_compilable(settings)):
+            warm_up(settings, say)
         yield stack, api
     finally:
         # A second Ctrl-C must not leave half of it running.
@@ -48,6 +53,8 @@ def running_stack(settings: Settings, console: Console) -> Iterator[tuple[Airflo
         try:
             with console.status("stopping Airflow"):
                 stack.stop()
+                if not ran_before:
+                    end_runtime(runtime)
         finally:
             for stop, handler in handlers.items():
                 signal.signal(stop, handler)

@@ -44,6 +44,8 @@ def make_text_safe(text: object, limit: int = MAX_TEXT) -> str:
 def make_name_safe(name: object, limit: int = 500) -> str:
     """Return a name of at most ``limit`` characters; a longer one ends in a digest, so that two stay two."""
     whole = str(name)
+    if len(whole) <= limit and whole.isascii() and "\0" not in whole:
+        return whole
     shown = _UNSTORABLE.sub("\ufffd", whole[: limit + 1])
     if len(whole) <= limit and shown == whole:
         return shown
@@ -58,8 +60,13 @@ def make_json_safe(value: Any, *, depth: int = MAX_DEPTH, items: int = MAX_ITEMS
     2,000 characters, mappings and lists at ``items`` entries, nesting at ``depth``; values under keys such as
     ``password`` become ``***``. What is unknown becomes its ``str``.
     """
-    if value is None or isinstance(value, bool):
+    kind = type(value)
+    if value is None or kind is bool:
         return value
+    if kind is str:
+        return make_text_safe(value)
+    if kind is dict and depth > 0:
+        return _make_mapping_safe(value, depth, items)
     if isinstance(value, Enum):
         return make_json_safe(value.value, depth=depth, items=items)
     if isinstance(value, int):

@@ -16,7 +16,8 @@ from headrace.quality.verdict import SEVERITY_RANK
 
 _BUILT = ("model", "seed", "snapshot")
 TESTS = ("test", "unit_test")
-_ERRORS = ("error", "runtime error")
+_ERRORS = ("error", "runtime error", "partial success")
+SKIPPED_STATUS = "skipped"
 _SEVERITIES = {
     **{severity.value: severity for severity in Severity},
     "warn": Severity.WARNING,  # dbt's own words are understood too
@@ -171,6 +172,24 @@ def require_success(run: DbtRun) -> None:
         failed=failed,
         skipped=list(run.summary.skipped),
     )
+
+
+def judge_node(
+    manifest: DbtManifest, partition_key: str | None, unique_id: str, status: str, message: str, failures: int
+) -> CheckResult:
+    """Return what one node of an invocation came to.
+
+    Args:
+        manifest: Of the project.
+        partition_key: The partition that dbt was run for.
+        unique_id: Of the node.
+        status: dbt's word for how it ended.
+        message: What dbt says of it.
+        failures: Of a test, how many rows failed it.
+    """
+    node = _find_node(manifest, unique_id)
+    result = {"unique_id": unique_id, "status": status, "message": message, "failures": failures}
+    return (_parse_test if node.resource_type in TESTS else _parse_build)(node, result, manifest, partition_key)
 
 
 def _find_node(manifest: DbtManifest, unique_id: str) -> DbtNode:

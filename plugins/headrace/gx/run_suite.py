@@ -130,8 +130,8 @@ def check_partition(
         validation = batch.validate(
             expectation_suite,
             expectation_parameters=parameters,
-            # rows are fetched below, and only where some fail
-            result_format={"result_format": "SUMMARY", "partial_unexpected_count": 0},
+            # rows are fetched below, and only where some fail; SUMMARY takes GX a third longer and adds only rows
+            result_format={"result_format": "BASIC", "partial_unexpected_count": 0},
         )
         rows = _FailingRows(warehouse, source, batch, plain, tagged)
         checked_key = partition_key if target.partition_column else None

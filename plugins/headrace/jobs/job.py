@@ -10,7 +10,7 @@ The folder is the whole truth about a job, so a watcher that died is replaced by
     collected     the attempt whose result a watcher has taken
 """
 
-import fcntl
+import shutil
 import subprocess
 import sys
 import time
@@ -20,11 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.contracts.files import ContractError, read_json, replace_file
+from headrace.jobs.locks import is_locked
+from headrace.jobs.log_reader import LogReader
 from headrace.jobs.processes import kill_marked
 from headrace.jobs.supervise import EXIT_FILE, LEASE_FILE, LOCK_FILE, LOG_FILE, MARK, PROCESS_FILE
 
 COLLECTED_FILE = "collected"
-CHUNK_BYTES = 1 << 20
+FULL_DISK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,18 @@ class JobExit:
     Attributes:
         code: Exit code; negative: the signal that ended it; None: it and its supervisor died without a word.
         expired: It was ended because nobody watched it.
+        reason: Why else it was ended, or left no exit code; None where nothing is known.
     """
 
     code: int | None
     expired: bool = False
+    reason: str | None = None
 
     def describe(self) -> str:
         if self.expired:
             return "was ended because no task watched it"
+        if self.reason is not None:
+            return f"was ended because {self.reason}" if self.code is not None else self.reason
         if self.code is None:
             return "died without leaving an exit code (killed, or the machine restarted)"
         if self.code < 0:
@@ -70,12 +76,7 @@ class Job:
 
     def is_running(self) -> bool:
         """Return whether a supervising process holds the folder."""
-        with (self.folder / LOCK_FILE).open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-            return False
+        return is_locked(self.folder / LOCK_FILE)
 
     def is_waiting_to_be_collected(self) -> bool:
         """Return whether the command succeeded and no watcher has taken its result."""
@@ -87,22 +88,30 @@ class Job:
         """Say that the result was taken: from now on the job is started anew when it is asked for again."""
         replace_file(self.folder / COLLECTED_FILE, (self.attempt or "").encode())
 
-    def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def start(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        memory_bytes: int = 0,
+        attempt: str | None = None,
+    ) -> None:
         """Start the command in a session of its own, detached from this process.
 
         Args:
             command: Program and arguments; no shell.
             environment: The whole environment of the command; ``PYTHONPATH`` must lead to this package (see
                 :mod:`headrace.jobs.environment`).
+            memory_bytes: End the command when it and all that it started use more; 0: never.
+            attempt: The attempt's name; a new one by default.
 
         Raises:
             RuntimeError: The supervising process did not come up.
         """
-        attempt = uuid.uuid4().hex
+        attempt = attempt or uuid.uuid4().hex
         supervisor = subprocess.Popen(
             [
                 *(sys.executable, "-m", "headrace.jobs.supervise"),
-                *(str(self.folder), attempt, str(self.lease_seconds)),
+                *(str(self.folder), attempt, str(self.lease_seconds), str(memory_bytes)),
                 *command,
             ],
             stdin=subprocess.DEVNULL,
@@ -111,30 +120,39 @@ class Job:
             env={**environment, MARK: attempt},
             start_new_session=True,
         )
+        self.wait_until_started(attempt, lambda: supervisor.poll() is None)
+
+    def wait_until_started(self, attempt: str, is_alive: Callable[[], bool]) -> None:
+        """Wait until the supervising process of an attempt holds the folder, or that of another that was faster.
+
+        Raises:
+            RuntimeError: The supervising process did not come up.
+        """
         deadline = time.monotonic() + 60
         while self.attempt != attempt:
-            if supervisor.poll() is not None or time.monotonic() > deadline:
+            if not is_alive() or time.monotonic() > deadline:
                 if self.is_running():
                     return  # another attempt was faster: watch that one
-                raise RuntimeError(f"the supervising process of {self.folder} did not start ({supervisor.poll()})")
-            time.sleep(0.02)
+                if self.attempt == attempt:
+                    return  # it has ended already
+                raise RuntimeError(f"the supervising process of {self.folder} did not start{self._say_disk_is_full()}")
+            time.sleep(0.01)
 
     def follow(self, write_line: Callable[[str], None]) -> JobExit:
-        """Hand each line of the log to ``write_line`` as it is written, until the command has ended."""
+        """Hand each line of the log to ``write_line`` as it is written, until the command has ended.
+
+        Of a very long log only the beginning and the end are handed on, and a line that says where the rest is.
+        """
         (self.folder / LOG_FILE).touch()
-        with (self.folder / LOG_FILE).open("rb") as log:
-            rest = b""
+        with (self.folder / LOG_FILE).open("rb") as file:
+            log = LogReader(file, write_line)
             while True:
                 running = self.is_running()
                 (self.folder / LEASE_FILE).touch()
-                while chunk := log.read(CHUNK_BYTES):
-                    *lines, rest = (rest + chunk).split(b"\n")
-                    for line in lines:
-                        write_line(line.decode(errors="replace").rstrip("\r"))
+                while log.read_more():
                     (self.folder / LEASE_FILE).touch()
                 if not running:
-                    if rest:
-                        write_line(rest.decode(errors="replace"))
+                    log.finish()
                     return self.read_exit()
                 time.sleep(self.poll_seconds)
 
@@ -143,10 +161,15 @@ class Job:
         try:
             document = read_json(self.folder / EXIT_FILE)
         except ContractError:
-            return JobExit(code=None)
-        if document["attempt"] != self.attempt:
-            return JobExit(code=None)
-        return JobExit(code=document["code"], expired=document["expired"])
+            document = {"attempt": None}
+        if document["attempt"] is None or document["attempt"] != self.attempt:
+            full = self._say_disk_is_full()
+            return JobExit(code=None, reason=f"could not leave an exit code{full}" if full else None)
+        return JobExit(document["code"], document["expired"], document.get("reason"))
+
+    def _say_disk_is_full(self) -> str:
+        free = shutil.disk_usage(self.folder).free
+        return f": the disk of {self.folder} is full" if free < FULL_DISK_BYTES else ""
 
     def kill(self, grace_seconds: float = 2) -> None:
         """End the command and everything it started: TERM, and KILL after the grace.

@@ -3,9 +3,10 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, bindparam, false, func, or_, select
 
 from headrace.contracts.check_result import Severity, Status
 from headrace.ledger.database import Ledger
@@ -15,6 +16,7 @@ from headrace.ledger.schema import check_state, incident, incident_event, incide
 from headrace.ledger.statements import chunk
 from headrace.quality.incidents import (
     PROMOTION_GRACE,
+    SKIPPED,
     IncidentState,
     PartitionState,
     decide_failure,
@@ -64,6 +66,7 @@ class Causes:
             for key in each.partitions:
                 self._on.setdefault(key, []).append(each)
         self._oldest: dict[tuple[str, bool, bool], dict[str, int]] = {}
+        self._tops: dict[tuple[str, bool], dict[str, int]] = {}
         self._found: dict[tuple[str, str, bool], int | None] = {}
 
     def find(self, dataset: str, partition_key: str, *, skipped: bool) -> int | None:
@@ -81,23 +84,30 @@ class Causes:
         return self._found[asked]
 
     def _find_able(self, dataset: str, partition_key: str, *, skipped: bool, blocking: bool) -> int | None:
-        oldest = self._list_oldest(partition_key, with_skipped=True, blocking=blocking)
-        able = {name: oldest[name] for name in self._graph.list_upstream(dataset) if name in oldest}
-        beside = self._list_oldest(partition_key, with_skipped=False, blocking=blocking).get(dataset)
-        if skipped and beside is not None:
-            able[dataset] = beside
-        return self._choose(able)
+        tops = self._list_tops(partition_key, blocking=blocking)
+        found = min((tops[name] for name in self._graph.list_upstream(dataset) if name in tops), default=None)
+        if found is None and skipped:
+            return self._list_oldest(partition_key, with_skipped=False, blocking=blocking).get(dataset)
+        return found
 
     def choose(self, ids: Collection[int | None]) -> int | None:
         """Choose the most upstream of some incidents; of several, the oldest."""
         oldest: dict[str, int] = {}
         for each in (self.candidates[id_] for id_ in ids if id_ is not None):
             oldest[each.dataset] = min(each.id, oldest.get(each.dataset, each.id))
-        return self._choose(oldest)
+        return min(self._keep_tops(oldest).values(), default=None)
 
-    def _choose(self, oldest: Mapping[str, int]) -> int | None:
-        tops = [id_ for name, id_ in oldest.items() if self._graph.list_upstream(name).isdisjoint(oldest.keys())]
-        return min(tops, default=None)
+    def _keep_tops(self, oldest: Mapping[str, int]) -> dict[str, int]:
+        """Keep the datasets that have none of the others upstream."""
+        names = oldest.keys()
+        return {name: id_ for name, id_ in oldest.items() if self._graph.list_upstream(name).isdisjoint(names)}
+
+    def _list_tops(self, partition_key: str, *, blocking: bool) -> Mapping[str, int]:
+        """Return the most upstream datasets that cover a partition: whatever is upstream of them is so of all below."""
+        asked = partition_key, blocking
+        if asked not in self._tops:
+            self._tops[asked] = self._keep_tops(self._list_oldest(partition_key, with_skipped=True, blocking=blocking))
+        return self._tops[asked]
 
     def _list_oldest(self, partition_key: str, *, with_skipped: bool, blocking: bool) -> Mapping[str, int]:
         """Return dataset to its oldest incident that covers a partition; with ``blocking``, that blocks it."""
@@ -135,41 +145,53 @@ def load_downstream_cases(connection: Connection, failing: Mapping[str, Collecti
 
 
 def load_causes(connection: Connection, cases: Collection[Case]) -> Causes:
-    """Load the unresolved incidents upstream of some, with the partitions that fail in them."""
+    """Load the unresolved incidents that may be causes of some, with the partitions that fail in them."""
     datasets = {case.dataset for case in cases}
     graph = load_upstream(connection, datasets)
     names = graph.list_all_upstream()
     names |= {case.dataset for case in cases if says_skipped(case.title)}
     keys = {key for case in cases for key in case.unsettled}
     found: dict[int, Candidate] = {}
-    columns = (
-        incident.c.id,
-        incident.c.dataset,
-        incident.c.severity,
-        incident.c.title,
-        incident_partition.c.partition_key,
-        or_(check_state.c.severity == Severity.CRITICAL.value, check_state.c.status == Status.ERROR.value).label(
-            "blocks"
-        ),
-    )
+    query = _build_oldest(with_keys="" not in keys)
+    for some in chunk(sorted(names)):
+        rows = connection.execute(query, {"datasets": list(some), "keys": sorted({*keys, ""})})
+        for id_, dataset, severity, key, blocks, skipped in rows:
+            candidate = found.setdefault(id_, Candidate(id_, dataset, Severity(severity), bool(skipped)))
+            candidate.partitions[key] = bool(blocks)
+    return Causes(found.values(), graph)
+
+
+@cache
+def _build_oldest(*, with_keys: bool) -> Any:
+    """Return the query for the oldest unresolved incident of each dataset, partition and kind of failure.
+
+    No other can be chosen as a cause, and a dataset may have thousands.
+    """
     newest = (check_state.c.check_id == incident.c.check_id) & (
         check_state.c.partition_key == incident_partition.c.partition_key
     )
-    for some in chunk(sorted(names)):
-        query = (
-            select(*columns)
-            .join(incident, incident.c.id == incident_partition.c.incident_id)
-            .outerjoin(check_state, newest)
-            .where(incident.c.dataset.in_(some), incident.c.state != IncidentState.RESOLVED.value)
-            .where(incident_partition.c.state == PartitionState.FAILING.value)
+    blocks = or_(check_state.c.severity == Severity.CRITICAL.value, check_state.c.status == Status.ERROR.value)
+    failing = (
+        select(
+            incident.c.id,
+            incident.c.dataset,
+            incident_partition.c.partition_key,
+            func.coalesce(blocks, false()).label("blocks"),
+            incident.c.title.contains(SKIPPED, autoescape=True).label("skipped"),
         )
-        if "" not in keys:
-            query = query.where(incident_partition.c.partition_key.in_(sorted({*keys, ""})))
-        for row in connection.execute(query):
-            candidate = Candidate(int(row.id), str(row.dataset), Severity(row.severity), says_skipped(row.title))
-            candidate = found.setdefault(candidate.id, candidate)
-            candidate.partitions[str(row.partition_key)] = bool(row.blocks)
-    return Causes(found.values(), graph)
+        .join(incident, incident.c.id == incident_partition.c.incident_id)
+        .outerjoin(check_state, newest)
+        .where(incident.c.dataset.in_(bindparam("datasets", expanding=True)))
+        .where(incident.c.state != IncidentState.RESOLVED.value)
+        .where(incident_partition.c.state == PartitionState.FAILING.value)
+    )
+    if with_keys:
+        failing = failing.where(incident_partition.c.partition_key.in_(bindparam("keys", expanding=True)))
+    each = failing.subquery().c
+    kind = (each.partition_key, each.blocks, each.skipped)
+    oldest = select(func.min(each.id).label("id"), *kind).group_by(each.dataset, *kind).subquery()
+    found = select(incident.c.id, incident.c.dataset, incident.c.severity, *list(oldest.c)[1:])
+    return found.join(oldest, oldest.c.id == incident.c.id)
 
 
 def group_incidents(connection: Connection, failing: Sequence[Case], now: datetime) -> list[Entry]:

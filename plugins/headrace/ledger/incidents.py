@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy import delete as sql_delete
 
 from headrace.contracts.check_result import Severity
@@ -73,6 +73,8 @@ class Case:
     id: int = 0
     lines: dict[str, Line] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
+    stored: Mapping[str, Any] = field(default_factory=dict)
+    """Its row as the database has it; empty for a new one."""
 
     @property
     def standing(self) -> Standing:
@@ -116,7 +118,7 @@ class Entry:
     tell: bool = False
 
 
-_ROW = [each.name for each in fields(Case) if each.name not in ("id", "lines", "touched")]
+_ROW = [each.name for each in fields(Case) if each.name not in ("id", "lines", "touched", "stored")]
 
 
 def load_cases(
@@ -134,8 +136,8 @@ def load_cases(
     cases: dict[int, Case] = {}
     for column, wanted in ((incident.c.check_id, check_ids), (incident.c.id, incident_ids)):
         for some in chunk(sorted(wanted)):
-            for row in connection.execute(select(incident).where(column.in_(some))):
-                cases[int(row.id)] = _build_case(row)
+            for row in connection.execute(select(incident).where(column.in_(some))).mappings():
+                cases[row["id"]] = _build_case(dict(row))
     c = incident_partition.c
     unsettled = [state.value for state in PartitionState if state.unsettled]
     for some in chunk(sorted(cases)):
@@ -149,10 +151,10 @@ def load_cases(
     return cases
 
 
-def _build_case(row: Row[Any]) -> Case:
-    values = {name: getattr(row, name) for name in _ROW}
-    values |= {"state": IncidentState(row.state), "severity": Severity(row.severity)}
-    return Case(**values, id=row.id)
+def _build_case(row: Mapping[str, Any]) -> Case:
+    values = {name: row[name] for name in _ROW}
+    values |= {"state": IncidentState(row["state"]), "severity": Severity(row["severity"])}
+    return Case(**values, id=row["id"], stored=row)
 
 
 def write_cases(connection: Connection, cases: Sequence[Case]) -> None:
@@ -163,10 +165,16 @@ def write_cases(connection: Connection, cases: Sequence[Case]) -> None:
         ids: Any = connection.execute(statement, [_build_row(case) for case in new]).scalars().all()
         for case, incident_id in zip(new, ids, strict=True):
             case.id = int(incident_id)
-    known = [case for case in cases if case not in new]
-    if known:
-        rows = [{f"new_{name}": value for name, value in _build_row(case).items()} | {"of": case.id} for case in known]
-        values: dict[str, Any] = {name.removeprefix("new_"): bindparam(name) for name in rows[0] if name != "of"}
+    # Only what changed: a column that is set, even to what it was, has its indexes written, and there are many.
+    changed: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for case in cases:
+        row = _build_row(case)
+        names = tuple(name for name, value in row.items() if case.stored and case.stored[name] != value)
+        if names:
+            changed.setdefault(names, []).append({"of": case.id, **{f"new_{name}": row[name] for name in names}})
+        case.stored = row
+    for names, rows in changed.items():
+        values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
         connection.execute(update(incident).where(incident.c.id == bindparam("of")).values(values), rows)
     _write_lines(connection, cases)
 

@@ -138,7 +138,7 @@ def _walk(connection: Connection, names: Collection[str], here: Any, there: Any)
     edges: set[tuple[str, str]] = set()
     query = _build_walk(here, there)
     for some in chunk(sorted(names)):
-        edges |= {(str(row.upstream), str(row.downstream)) for row in connection.execute(query, {"names": list(some)})}
+        edges.update((up, down) for up, down in connection.execute(query, {"names": list(some)}))
     return edges
 
 

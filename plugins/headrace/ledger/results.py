@@ -265,7 +265,7 @@ def write_states(connection: Connection, results: Sequence[Written], now: dateti
         if written.newest
     ]
     if rows:
-        upsert_rows(connection, check_state, rows, ("check_id", "partition_key"))
+        upsert_rows(connection, check_state, rows, ("check_id", "partition_key"), fixed=("dataset",))
 
 
 def restore_states(connection: Connection, attempt_id: int, keys: Sequence[Key]) -> dict[Key, Any]:

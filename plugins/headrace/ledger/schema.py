@@ -30,7 +30,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from headrace.quality.verdict import SEVERITY_RANK
 
 VERSION_TABLE = "ledger_version"
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration; kept in step with ``migrations/versions/`` by a test."""
 
 
@@ -204,6 +204,14 @@ def _index_of(dialect: str, name: str, *columns: str) -> Index:
     return index
 
 
+def _trigrams_of(name: str, column: str) -> Index:
+    """Return Postgres's index for a search within a text, which only a server with ``pg_trgm`` gets."""
+    operators = {column: "gin_trgm_ops"}
+    index = Index(name, column, postgresql_using="gin", postgresql_ops=operators, info={"dialect": "postgresql"})
+    index.ddl_if(dialect="postgresql")
+    return index
+
+
 # One for each check that ever failed; it re-opens.
 incident = Table(
     "incident",
@@ -246,6 +254,7 @@ incident = Table(
     _index_of("sqlite", "ix_incident_seen_filtered", "severity_rank", "last_seen", "id", *_FILTERED),
     _index_of("sqlite", "ix_incident_opened_filtered", "severity_rank", "opened_at", "id", *_FILTERED),
     _index_of("sqlite", "ix_incident_searched", *_FILTERED, "search"),
+    _trigrams_of("ix_incident_search_trigrams", "search"),
     # Each value of a filter is counted from one of these alone.
     Index("ix_incident_dataset_counted", "dataset", *_COUNTED),
     Index("ix_incident_owner_counted", "owner", *_COUNTED),

@@ -30,7 +30,13 @@ def _build_upsert(dialect: str, table: Table, changing: tuple[str, ...], key: tu
     return statement.returning(*([table.c.id] if "id" in table.c else []), *(table.c[name] for name in key))
 
 
-def upsert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], key: tuple[str, ...]) -> Any:
+def upsert_rows(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    key: tuple[str, ...],
+    fixed: tuple[str, ...] = (),
+) -> Any:
     """Insert rows, or change those that are there, with few statements.
 
     Args:
@@ -38,11 +44,12 @@ def upsert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
         table: The table.
         rows: At least one; each with the same columns.
         key: Columns by which a row is known.
+        fixed: Columns that never change for a key: setting them would write their indexes.
 
     Returns:
         A result of each row's id, where it has one, and key; in any order.
     """
-    changing = tuple(name for name in rows[0] if name not in key)
+    changing = tuple(name for name in rows[0] if name not in (*key, *fixed))
     return connection.execute(_build_upsert(connection.dialect.name, table, changing, key), list(rows))
 
 

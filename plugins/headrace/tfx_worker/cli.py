@@ -42,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_compile(commands)
     _add_node(commands)
     _add_score(commands)
+    _add_runtime(commands)
     return parser
 
 
@@ -96,6 +97,14 @@ def _add_score(commands: Any) -> None:
     command.set_defaults(run=_score)
 
 
+def _add_runtime(commands: Any) -> None:
+    command = commands.add_parser("runtime", help="import TFX once, and run nodes in forks of this process")
+    command.add_argument("--folder", type=Path, required=True, help="folder of its socket and lock, mode 0700")
+    command.add_argument("--key", required=True, help="what its files are called")
+    command.add_argument("--fingerprint", required=True, help="of the code and packages that it loads")
+    command.set_defaults(run=_runtime)
+
+
 def _compile(options: argparse.Namespace) -> int:
     from headrace.tfx_worker.compile_pipeline import compile_pipeline
 
@@ -132,3 +141,9 @@ def _score(options: argparse.Namespace) -> int:
 
     print_scores(options.model, options.data, options.rows, options.signature, options.label, options.json)
     return WorkerExit.OK
+
+
+def _runtime(options: argparse.Namespace) -> int:
+    from headrace.tfx_worker.runtime.serve import run
+
+    return run(options.folder, options.key, options.fingerprint)

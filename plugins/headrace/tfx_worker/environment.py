@@ -1,13 +1,17 @@
 """Settings that must stand before TensorFlow is imported, and the imports themselves; TFX interpreter."""
 
+import contextlib
 import importlib
 import importlib.util
 import os
+import pkgutil
 import sys
 import types
 import warnings
+from pathlib import Path
 
 from headrace.contracts.worker_exit import WorkerExit
+from headrace.tfx_worker.deferred_imports import defer_imports
 from headrace.tfx_worker.errors import WorkerStop
 
 _DEFAULTS = {
@@ -16,8 +20,34 @@ _DEFAULTS = {
     "CUDA_VISIBLE_DEVICES": "-1",
     "GRPC_VERBOSITY": "ERROR",
 }
+# What only Kubernetes, Google Cloud and notebooks need.
+_DEFERRED_MODULES = (
+    "tfx.components.infra_validator.model_server_runners.kubernetes_runner",
+    "googleapiclient.discovery",
+    "tqdm.notebook",
+    "tensorflow_model_analysis.notebook.visualization",
+)
 # Everything that every node needs, in the order in which it takes the least time.
 _HEAVY_MODULES = ("tensorflow", "apache_beam", "tfx.orchestration.portable.launcher", "tfx.components")
+# What the standard components import only when they run; a version that has it elsewhere takes longer, no more.
+_LATE_MODULES = (
+    "tfx.v1",
+    "tfx.extensions",
+    "tfx.orchestration.local.runner_utils",
+    "tfx.orchestration.portable.runtime_parameter_utils",
+    "tfx.dsl.component.experimental.decorators",
+    "tfx.components.example_gen.custom_executors.parquet_executor",
+    "apache_beam.runners.portability.portable_runner",
+    "apache_beam.testing.test_stream",
+    "apache_beam.typehints.intrinsic_one_ops",
+    "pyarrow.csv",
+    "pyarrow.dataset",
+    "pyarrow.pandas_compat",
+    "tf_keras.src.engine.base_layer_v1",
+    "tensorflow.python.data.ops.cache_op",
+    "tensorflow.python.data.ops.flat_map_op",
+    "tensorflow.python.data.ops.take_op",
+)
 
 
 def prepare_environment() -> None:
@@ -35,6 +65,7 @@ def import_tfx() -> None:
         WorkerStop: TFX cannot be imported.
     """
     try:
+        defer_imports(_DEFERRED_MODULES)
         offer_tfx_facade()
         from absl import logging
         from tfx.orchestration.portable import launcher  # noqa: F401
@@ -70,3 +101,9 @@ def import_everything() -> None:
     import_tfx()
     for name in _HEAVY_MODULES:
         importlib.import_module(name)
+    for name in _LATE_MODULES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)], "headrace.tfx_worker."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)

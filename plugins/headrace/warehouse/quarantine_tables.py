@@ -214,8 +214,7 @@ def upgrade_mirror(connection: "duckdb.DuckDBPyConnection", relation: str) -> No
 def find_mirror(connection: "duckdb.DuckDBPyConnection", relation: str) -> str | None:
     """Return the quoted name of a table's mirror; None where nothing of it was ever set aside."""
     known = connection.execute(
-        "select 1 from information_schema.tables "
-        "where table_catalog = current_database() and table_schema = ? and table_name = ?",
+        "select 1 from duckdb_tables() where database_name = current_database() and schema_name = ? and table_name = ?",
         [QUARANTINE_SCHEMA, name_relation(relation)],
     ).fetchone()
     if not known:

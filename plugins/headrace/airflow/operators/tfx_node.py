@@ -33,9 +33,10 @@ from headrace.exceptions import (
 )
 from headrace.jobs.environment import build_worker_environment
 from headrace.jobs.job import Job, JobExit
+from headrace.jobs.runtime import start_worker
 from headrace.quality.severity import override_severity
 from headrace.quality.verdict import decide_verdict, require_usable
-from headrace.settings import Settings, load_settings
+from headrace.settings import Settings, load_settings, load_tfx_runtime_settings
 
 if TYPE_CHECKING:
     from headrace.ledger.views import VerdictRow
@@ -55,9 +56,10 @@ CANNOT_RUN: dict[int, str] = {
 class TfxNodeOperator(HeadraceOperator):
     """Run one TFX node as a process in the TFX interpreter, and take MLMD's final state for the truth.
 
-    The process outlives a killed worker: the retry reconnects to it, or takes the result that it left meanwhile.
-    A node that checks something (data anomalies, a model's evaluation) fails its task, without retries, when it
-    refuses. Its log lines stream into the task's log.
+    The process is forked from one that has imported TFX already, or is a fresh one where there is none. It outlives a
+    killed worker: the retry reconnects to it, or takes the result that it left meanwhile. Its log lines stream into
+    the task's log. A node that checks something (data anomalies, a model's evaluation) fails its task, without retries,
+    when it refuses.
 
     A node is not run, and of an ExampleGen what follows is not, while a verdict on what the pipeline reads, or on what
     that is made from, blocks a partition that it uses; nor is a model pushed whose own examples are blocked.
@@ -247,8 +249,19 @@ class TfxNodeOperator(HeadraceOperator):
             parameters=self.parameters,
             rerun=self._is_asked_for_again(job),
         ).write(job.folder)
-        command = [str(settings.tfx_python), "-m", "headrace.tfx_worker", "node", "--job", str(job.folder)]
-        job.start(command, build_worker_environment(settings.state_dir))
+        runtime = load_tfx_runtime_settings()
+        started = start_worker(
+            job,
+            settings.tfx_python,
+            ["node", "--job", str(job.folder)],
+            build_worker_environment(settings.state_dir),
+            runtime.limits,
+            self.log.info,
+            use_runtime=runtime.enabled,
+            is_cancelled=lambda: self._killed,
+        )
+        if not started:
+            raise WorkerError(f"{self.node} was ended before it began")
 
     def _is_asked_for_again(self, job: Job) -> bool:
         """Return whether the node succeeded before (its task was cleared), or was to run again and never did."""

@@ -1,0 +1,173 @@
+"""One invocation of dbt in this process, its nodes told as they end; orchestration interpreter.
+
+dbt itself is imported when it is run, and only then: it takes seconds.
+"""
+
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from headrace.contracts.files import replace_file
+from headrace.exceptions import DbtRunError
+
+PARTIAL_PARSE_FILE = "partial_parse.msgpack"
+PARSED_FOLDER = "parsed"
+KEPT_PARSES = 5
+LONGEST_LINE, MOST_LINES = 2_000, 50
+
+
+@dataclass(frozen=True)
+class NodeEnd:
+    """How one node of an invocation ended.
+
+    Attributes:
+        unique_id: dbt's id.
+        status: dbt's word for it: ``success``, ``error``, ``skipped``, ``pass``, ``warn``, ``fail``, …
+        message: What dbt says of it.
+        failures: Of a test, how many rows failed it.
+        started: When, as ISO 8601 in UTC; empty where dbt never began with it.
+        ended: When.
+        lines: Level and text of what dbt logged of it, oldest first.
+    """
+
+    unique_id: str
+    status: str
+    message: str = ""
+    failures: int = 0
+    started: str = ""
+    ended: str = ""
+    lines: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """A command of dbt on one project.
+
+    Attributes:
+        command: ``build`` or ``test``.
+        project_dir: The dbt project.
+        profiles: The compiled profile; beside it lies what dbt had parsed.
+        target: A folder for what dbt writes, of this invocation alone.
+        variables: dbt variables.
+        select: dbt selection; empty: everything.
+        exclude: dbt selection to leave out.
+        options: Other options.
+    """
+
+    command: str
+    project_dir: Path
+    profiles: Path
+    target: Path
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    select: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    options: Sequence[str] = ()
+
+    def arguments(self) -> list[str]:
+        """Build dbt's command line."""
+        where = {"project-dir": self.project_dir, "profiles-dir": self.profiles.parent, "target-path": self.target}
+        return [
+            *("--no-use-colors", "--no-send-anonymous-usage-stats", "--no-version-check"),
+            *("--log-level-file", "none", "--log-path", str(self.target / "logs")),
+            self.command,
+            *(part for name, folder in where.items() for part in (f"--{name}", str(folder))),
+            *("--vars", json.dumps(dict(self.variables))),
+            *(["--select", *self.select] if self.select else []),
+            *(["--exclude", *self.exclude] if self.exclude else []),
+            *self.options,
+        ]
+
+    @property
+    def parse_file(self) -> Path:
+        """What dbt had parsed with these variables, for with others it parses everything again."""
+        said = json.dumps(dict(self.variables), sort_keys=True)
+        return self.profiles.parent / PARSED_FOLDER / f"{sha256(said.encode()).hexdigest()[:16]}.msgpack"
+
+
+def run_dbt(invocation: Invocation, on_node_end: Callable[[NodeEnd], None] = lambda _: None) -> bool:
+    """Run dbt, which writes what it logs to standard output.
+
+    Args:
+        invocation: What to run.
+        on_node_end: Called as each node ends, in dbt's own threads, one call at a time; it must not take long.
+
+    Returns:
+        Whether every node succeeded, as dbt sees it.
+
+    Raises:
+        DbtRunError: dbt ended before it had a result, for example because the project cannot be parsed.
+    """
+    from dbt.cli.main import dbtRunner
+
+    invocation.target.mkdir(parents=True, exist_ok=True)
+    _take_parse(invocation)
+    done = dbtRunner(callbacks=[_NodeEvents(on_node_end)]).invoke(invocation.arguments())
+    if done.exception is not None:
+        raise DbtRunError(f"dbt {invocation.command} ended without a result: {done.exception}") from done.exception
+    _keep_parse(invocation)
+    return bool(done.success)
+
+
+class _NodeEvents:
+    """dbt's callback: gathers what is logged of each node until its end."""
+
+    def __init__(self, on_node_end: Callable[[NodeEnd], None]) -> None:
+        self._on_node_end = on_node_end
+        self._lines: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        self._lock = Lock()
+
+    def __call__(self, event: Any) -> None:
+        node = getattr(event.data, "node_info", None)
+        if node is None or not node.unique_id:
+            return
+        with self._lock:
+            if event.info.name == "NodeFinished":
+                self._on_node_end(self._end(event, node))
+            elif event.info.level != "debug":
+                lines = self._lines[node.unique_id]
+                lines.append((str(event.info.level), str(event.info.msg)[:LONGEST_LINE]))
+                del lines[:-MOST_LINES]
+
+    def _end(self, event: Any, node: Any) -> NodeEnd:
+        result = event.data.run_result
+        return NodeEnd(
+            unique_id=node.unique_id,
+            status=str(node.node_status),
+            message=str(result.message or ""),
+            failures=int(result.num_failures or 0),
+            started=_as_utc(node.node_started_at),
+            ended=_as_utc(node.node_finished_at),
+            lines=tuple(self._lines.pop(node.unique_id, ())),
+        )
+
+
+def _as_utc(moment: str) -> str:
+    """Return a moment as dbt writes it, in UTC and without saying so, with its zone."""
+    return moment if not moment or moment.endswith(("Z", "+00:00")) else f"{moment}+00:00"
+
+
+def _take_parse(invocation: Invocation) -> None:
+    """Begin with what dbt had parsed, so that it parses only what has changed since."""
+    known = invocation.parse_file
+    if not known.is_file():
+        known = invocation.profiles.parent / PARTIAL_PARSE_FILE
+    if known.is_file():
+        shutil.copyfile(known, invocation.target / PARTIAL_PARSE_FILE)
+
+
+def _keep_parse(invocation: Invocation) -> None:
+    written = invocation.target / PARTIAL_PARSE_FILE
+    if not written.is_file():
+        return
+    known = invocation.parse_file
+    known.parent.mkdir(exist_ok=True)
+    replace_file(known, written.read_bytes())
+    oldest_first = sorted(known.parent.glob("*.msgpack"), key=lambda file: file.stat().st_mtime)
+    for file in oldest_first[:-KEPT_PARSES]:
+        file.unlink(missing_ok=True)
