@@ -17,7 +17,7 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _SECRET_WORD = (
     r"(?:password|passwd|pwd|passphrase|secret|(?:api|access|private)[_-]?key|(?:auth[_-]?|access[_-]?)?token)"
 )
-_SUSPECT = re.compile(r"[\x00\ud800-\udfff]|://|pass|pwd|secret|key|token|bearer", re.IGNORECASE)
+_SUSPECT = re.compile(r"[\x00\ud800-\udfff]|://\S*@|pass|pwd|secret|key|token|bearer", re.IGNORECASE)
 _SECRET_KEY = re.compile(rf"(?:^|[_\-.\s]){_SECRET_WORD}$", re.IGNORECASE)
 _IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+(?=@)", re.IGNORECASE)
 _ASSIGNED = re.compile(rf"({_SECRET_WORD}[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&)}}]+", re.IGNORECASE)

@@ -46,8 +46,13 @@ def update_incidents(connection: Connection, dag_id: str, results: Sequence[Writ
     for written in results:
         of_check.setdefault(written.check_id, []).append(written)
     keys = {written.partition_key for written in results}
-    known = {case.check_id: case for case in load_cases(connection, check_ids=of_check, partition_keys=keys).values()}
     failing = {check_id for check_id, some in of_check.items() if any(map(_fails, some))}
+    passing = {
+        check_id for check_id in of_check.keys() - failing if not any(w.failed_before for w in of_check[check_id])
+    }
+    cases = load_cases(connection, check_ids=of_check.keys() - passing, partition_keys=keys)
+    cases |= load_cases(connection, check_ids=passing, partition_keys=keys, settled=False)
+    known = {case.check_id: case for case in cases.values()}
     if not known and not failing:
         return []
     facts = _load_facts(connection, failing)
@@ -61,8 +66,7 @@ def update_incidents(connection: Connection, dag_id: str, results: Sequence[Writ
             _describe(case, some[0], dag_id, facts[check_id])
         elif check_id in known:
             entries += _take_passes(connection, known[check_id], some, now)
-    cases = list(known.values())
-    entries += write_and_group(connection, cases, failing, entries, now)
+    entries += write_and_group(connection, list(known.values()), failing, entries, now)
     write_timeline(connection, entries, now)
     return [entry.case.id for entry in entries if entry.kind in (Change.OPENED.value, Change.REOPENED.value)]
 

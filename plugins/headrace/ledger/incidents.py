@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
 from sqlalchemy import delete as sql_delete
 
 from headrace.contracts.check_result import Severity
@@ -127,8 +127,16 @@ def load_cases(
     check_ids: Collection[int] = (),
     incident_ids: Collection[int] = (),
     partition_keys: Collection[str] = (),
+    settled: bool = True,
 ) -> dict[int, Case]:
     """Load incidents by their checks or their ids, each with its unsettled partitions and those asked for.
+
+    Args:
+        connection: A transaction.
+        check_ids: Of the checks whose incidents are wanted.
+        incident_ids: Of incidents.
+        partition_keys: Partitions that are wanted though they are settled.
+        settled: Also those that a pass on these partitions changes nothing of, which most are.
 
     Returns:
         Incidents by id.
@@ -136,7 +144,10 @@ def load_cases(
     cases: dict[int, Case] = {}
     for column, wanted in ((incident.c.check_id, check_ids), (incident.c.id, incident_ids)):
         for some in chunk(sorted(wanted)):
-            for row in connection.execute(select(incident).where(column.in_(some))).mappings():
+            query = select(incident).where(column.in_(some))
+            if not settled:
+                query = query.where(_is_unsettled(partition_keys))
+            for row in connection.execute(query).mappings():
                 cases[row["id"]] = _build_case(dict(row))
     c = incident_partition.c
     unsettled = [state.value for state in PartitionState if state.unsettled]
@@ -149,6 +160,15 @@ def load_cases(
                 PartitionState(row.state), row.failures, row.first_seen, row.last_seen, row.result_id, row.caused_by
             )
     return cases
+
+
+def _is_unsettled(partition_keys: Collection[str]) -> Any:
+    """Return the condition for an incident that a pass on some partitions changes something of."""
+    c = incident_partition.c
+    others = select(c.state).where(c.incident_id == incident.c.id, c.partition_key.in_(sorted(partition_keys)))
+    others = others.where(c.state != PartitionState.PASSED.value)
+    standing = incident.c.state != IncidentState.RESOLVED.value
+    return or_(standing, incident.c.failing_partitions > 0, others.exists())
 
 
 def _build_case(row: Mapping[str, Any]) -> Case:
