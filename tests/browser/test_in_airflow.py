@@ -84,6 +84,24 @@ def test_a_dags_partitions_with_the_history_of_one(visit: Visitor, shoot: Shoot)
     shoot(page, "dag")
 
 
+def test_the_tabs_are_opened_by_clicking_through_airflow(visit: Visitor, server: AirflowServer) -> None:
+    """DAG, run and task are Airflow's own, from its database: the tabs are filled with what was recorded of them."""
+    body = {"dag_run_id": "manual__2013-02", "logical_date": None}
+    status, answer = server.ask("POST", "/api/v2/dags/flights_dataops/dagRuns", body, server.log_in("admin"))
+    assert status == 200, answer
+    page = visit().go("/dags")
+    frame = page.frame_locator("iframe")
+    page.locator('a[href$="/dags/flights_dataops"]').first.click()
+    page.locator('a[href*="/dags/flights_dataops/plugin/"]').first.click()
+    expect(frame.locator("thead")).to_contain_text("2013-02")
+    page.locator('a[href*="/dags/flights_dataops/runs/manual__2013-02"]').first.click()
+    page.locator('a[href*="/runs/manual__2013-02/plugin/"]').first.click()
+    expect(frame.locator("section").first.get_by_role("heading")).to_have_text("check_raw_weather")
+    page.locator('a[href*="/runs/manual__2013-02/tasks/check_raw_weather"]').first.click()
+    page.locator('a[href*="/tasks/check_raw_weather/plugin/"]').first.click()
+    expect(frame.locator("tbody tr")).to_have_count(3)
+
+
 def test_under_a_path_prefix(visit: Visitor, prefixed: AirflowServer) -> None:
     window = visit(at=prefixed)
     page = window.go("/headrace/incidents")

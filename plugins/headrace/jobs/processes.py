@@ -28,6 +28,8 @@ def is_alive(pid: int, started: int | None) -> bool:
     if started is None:
         try:
             os.kill(pid, 0)
+        except PermissionError:
+            return True  # another user's
         except OSError:
             return False
         return True

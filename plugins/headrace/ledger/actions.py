@@ -10,13 +10,15 @@ from headrace.contracts.json_safe import make_name_safe
 from headrace.exceptions import InvalidActionError
 from headrace.ledger.audit import act_on, require_text
 from headrace.ledger.database import Ledger
-from headrace.ledger.releases import Rerun, release, release_quarantine, waive
+from headrace.ledger.releases import release, release_quarantine, waive
+from headrace.ledger.reruns import rerun, tell_cleared
+from headrace.ledger.views import Rerun
 from headrace.quality.incidents import Change, IncidentState, Resolution, Standing, Step
 from headrace.quality.incidents import resolve as decide_resolved
 
 __all__ = [
-    "Rerun", "acknowledge", "assign", "comment", "release", "release_quarantine", "reopen", "resolve", "snooze",
-    "unsnooze", "waive",
+    "Rerun", "acknowledge", "assign", "comment", "release", "release_quarantine", "reopen", "rerun", "resolve",
+    "snooze", "tell_cleared", "unsnooze", "waive",
 ]  # fmt: skip
 
 LONGEST_SNOOZE = timedelta(days=366)

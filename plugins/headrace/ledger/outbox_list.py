@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 
 from headrace.ledger.database import Ledger
 from headrace.ledger.schema import notification
@@ -66,17 +66,6 @@ def list_notifications(
         )
         for row in rows
     ]
-
-
-def count_notifications(ledger: Ledger) -> dict[str, int]:
-    """Count what is not delivered, by state."""
-    with ledger.connect() as connection:
-        rows = connection.execute(
-            select(notification.c.state, func.count())
-            .where(notification.c.state.in_(("pending", "held", "dead")))
-            .group_by(notification.c.state)
-        )
-        return {str(row[0]): int(row[1]) for row in rows}
 
 
 def retry_notifications(ledger: Ledger, now: datetime, ids: Sequence[int] | None = None) -> list[int]:

@@ -157,45 +157,25 @@ def _find_set(connection: Connection, task: TaskTry, check_id: int, partition_ke
 
 def load_releasing(ledger: Ledger | Connection, dataset: str, partition_key: str) -> list[ReleasingSet]:
     """List what people let go of a dataset's partition and the gate has not put back yet, oldest first."""
-    return [each for state, each in _load_sets(ledger, dataset, partition_key, RELEASING) if state == RELEASING]
-
-
-def list_released(ledger: Ledger | Connection, dataset: str, partition_key: str) -> dict[str, list[ReleasingSet]]:
-    """Return what was put back of a dataset's partition, by check digest, oldest first.
-
-    What was superseded by a landing is not among it.
-    """
-    released: dict[str, list[ReleasingSet]] = {}
-    for _, each in _load_sets(ledger, dataset, partition_key, RELEASED):
-        released.setdefault(each.check, []).append(each)
-    return released
-
-
-def _load_sets(
-    ledger: Ledger | Connection, dataset: str, partition_key: str, row_state: str
-) -> list[tuple[str, ReleasingSet]]:
     c, a = quarantine.c, attempt.c
     query = (
         select(quarantine, check.c.digest, a.dag_id, a.run_id, a.task_id, a.map_index, a.try_number)
         .join(check, check.c.id == c.check_id)
         .join(attempt, a.id == c.attempt_id)
-        .where(c.dataset == dataset, c.partition_key == (partition_key or ""), c.state != SUPERSEDED)
+        .where(c.dataset == dataset, c.partition_key == (partition_key or ""), c.state == RELEASING)
         .where(c.actor.is_not(None))
         .order_by(c.id)
     )
     found = []
     with read_on(ledger) as connection:
         for row in connection.execute(query).all():
-            of = (quarantined_row.c.quarantine_id == row.id) & (quarantined_row.c.state == row_state)
+            of = (quarantined_row.c.quarantine_id == row.id) & (quarantined_row.c.state == RELEASING)
             ids: Any = connection.execute(select(quarantined_row.c.row_id).where(of).order_by(quarantined_row.c.row_id))
-            row_ids: tuple[str, ...] | None = tuple(str(row_id) for row_id in ids.scalars())
-            if row.state == row_state and row.release_whole:
-                row_ids = None
+            row_ids = None if row.release_whole else tuple(str(row_id) for row_id in ids.scalars())
             if row_ids is None or row_ids:
-                reason = row.actor_reason or ""
                 task = TaskTry(row.dag_id, row.run_id, row.task_id, row.map_index, row.try_number)
-                each = ReleasingSet(row.id, row.relation, row.digest, row_ids, row.actor, reason, task)
-                found.append((str(row.state), each))
+                reason = row.actor_reason or ""
+                found.append(ReleasingSet(row.id, row.relation, row.digest, row_ids, row.actor, reason, task))
     return found
 
 

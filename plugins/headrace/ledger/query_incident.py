@@ -15,6 +15,7 @@ from headrace.ledger.query_results import load_results
 from headrace.ledger.query_rows import load_rows
 from headrace.ledger.query_series import load_series
 from headrace.ledger.query_statistics import load_statistics
+from headrace.ledger.reruns import load_pending
 from headrace.ledger.schema import attempt, check, check_result, dataset, incident, incident_event, incident_partition
 from headrace.ledger.views import EventRow, IncidentDetail, PartitionRow
 
@@ -75,6 +76,7 @@ def load_incident(
             blast=load_blast(connection, incident_id, row.dataset),
             unit=_find_unit(connection, own["check_id"]),
             statistics=load_statistics(connection, newest) if newest and row.tool == "tfdv" else {},
+            pending=load_pending(connection, incident_id, own["check_id"]),
         )
 
 

@@ -1,34 +1,24 @@
 """Waiving failures and letting rows go on, with what must run again for it; orchestration interpreter."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from headrace.contracts.check_result import Status
 from headrace.contracts.json_safe import make_name_safe
 from headrace.exceptions import InvalidActionError, UnknownIncidentError
 from headrace.ledger.audit import Act, act_on, require_text
 from headrace.ledger.database import Ledger
 from headrace.ledger.incidents import Entry, load_cases, write_timeline
 from headrace.ledger.quarantine import HELD, RELEASED, RELEASING
-from headrace.ledger.schema import attempt, check, check_result, check_state, quarantine, quarantined_row, waiver
+from headrace.ledger.reruns import find_tasks
+from headrace.ledger.schema import check, check_state, quarantine, quarantined_row, waiver
 from headrace.ledger.statements import chunk, tell_time
 from headrace.ledger.verdicts import write_verdicts
+from headrace.ledger.views import Rerun
 from headrace.ledger.waivers import describe_waiver
 from headrace.quality.incidents import PartitionState, decide_pass, explain_unwaivable
-
-
-@dataclass(frozen=True)
-class Rerun:
-    """A task to clear with what is downstream of it, so that a decision takes effect."""
-
-    dag_id: str
-    run_id: str
-    task_id: str
-    map_index: int
 
 
 def waive(
@@ -83,7 +73,7 @@ def waive(
                 "resolved", step=step, resolution=case.resolution, reason=reason, before=before.value,
                 after=case.state.value,
             )  # fmt: skip
-        return _find_tasks(act.connection, case.check_id, keys)
+        return find_tasks(act.connection, case.check_id, keys)
 
 
 def _load_failed_rows(act: Act, keys: Sequence[str]) -> dict[str, int | None]:
@@ -145,14 +135,14 @@ def release(
         missing = sorted(set(partition_keys) - {str(row.partition_key) for row in held})
         if missing or not held:
             raise InvalidActionError(
-                f"no rows of {_name(missing) or 'any partition'} are set aside for incident {incident_id}: a partition "
-                "that fails as a whole can be waived",
+                f"no rows of {_name(missing) or 'any partition'} are held for incident {incident_id}: a partition that "
+                "fails as a whole can be waived, and rows that were released before go back when their gate runs again",
                 incident_id=incident_id,
             )
         for row in held:
             detail = _release_set(act.connection, row, act.actor, act.now, reason, row_ids)
             act.note("release_requested", str(row.partition_key), **detail)
-        return _find_tasks(act.connection, act.case.check_id, sorted({str(row.partition_key) for row in held}))
+        return find_tasks(act.connection, act.case.check_id, sorted({str(row.partition_key) for row in held}))
 
 
 def release_quarantine(
@@ -194,7 +184,7 @@ def release_quarantine(
         cases = load_cases(connection, check_ids=[row.check_id]).values()  # none where its check never failed alone
         key = str(row.partition_key)
         write_timeline(connection, [Entry(case, "release_requested", detail, key, actor) for case in cases], now)
-        return _find_tasks(connection, int(row.check_id), [key])
+        return find_tasks(connection, int(row.check_id), [key])
 
 
 def _release_set(
@@ -237,38 +227,14 @@ def _require_keys(act: Act, partition_keys: Sequence[str], *states: PartitionSta
     keys = sorted({make_name_safe(key or "", 100) for key in partition_keys}) or act.case.unsettled
     wrong = [key for key in keys if key not in act.case.lines or act.case.lines[key].state not in states]
     if wrong or not keys:
+        decided = any(key in act.case.lines and act.case.lines[key].state is PartitionState.WAIVED for key in wrong)
         raise InvalidActionError(
-            f"{_name(wrong) or 'no partition'} fails in incident {act.case.id} now; what fails is "
-            f"{_name(act.case.unsettled) or 'nothing'}",
+            f"{_name(wrong) or 'no partition'} is not failing in incident {act.case.id} now; what fails is "
+            f"{_name(act.case.unsettled) or 'nothing'}"
+            f"{'. A waiver is recorded already: what it waits for can be run again' if decided else ''}",
             incident_id=act.case.id,
         )
     return keys
-
-
-def _find_tasks(connection: Connection, check_id: int, partition_keys: Sequence[str]) -> list[Rerun]:
-    """Find the tasks that made the newest result of a check on some partitions.
-
-    With them those that found it failing earlier in the same run: a dbt test fails in the task that builds, and again
-    in its model's task, which then tries it by itself. To clear only the last would leave the first one red.
-    """
-    a, made, state = attempt.c, check_result.c, check_state.c
-    newest, by = check_result.alias("newest"), attempt.alias("newest_by")
-    query = (
-        select(a.dag_id, a.run_id, a.task_id, a.map_index)
-        .distinct()
-        .join(check_result, made.attempt_id == a.id)
-        .join(check_state, (state.check_id == made.check_id) & (state.partition_key == made.partition_key))
-        .join(newest, newest.c.id == state.result_id)
-        .join(by, by.c.id == newest.c.attempt_id)
-        .where(state.check_id == check_id, a.dag_id == by.c.dag_id, a.run_id == by.c.run_id)
-        .where((made.id == state.result_id) | (made.status != Status.PASSED.value))
-        .order_by(a.dag_id, a.run_id, a.task_id, a.map_index)
-    )
-    found: list[Rerun] = []
-    for some in chunk(partition_keys):
-        rows: Any = connection.execute(query.where(state.partition_key.in_(some)))
-        found += [Rerun(*row) for row in rows]
-    return list(dict.fromkeys(found))
 
 
 def _name(keys: Sequence[str]) -> str:

@@ -22,6 +22,16 @@ class TaskTry:
 
 
 @dataclass(frozen=True)
+class Rerun:
+    """A task to clear with what is downstream of it, so that a decision takes effect."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+
+
+@dataclass(frozen=True)
 class BlastRadius:
     """What a failure reaches.
 
@@ -245,6 +255,7 @@ class IncidentDetail:
     blast: BlastRadius
     statistics: Mapping[str, Any] = field(default_factory=dict)  # {"current": {...}, "baseline": {...}}, of TFDV
     unit: str | None = None  # of what the check observes: ``meta.unit``
+    pending: Sequence[Rerun] = ()  # what decisions wait for: not cleared since, nor run
 
 
 @dataclass(frozen=True)

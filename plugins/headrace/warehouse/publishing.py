@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headrace.contracts.files import rename_durably
 from headrace.exceptions import ConfigurationError, NoResultsError, PublishingError
+from headrace.jobs.processes import is_alive
 from headrace.quality.identifiers import quote_identifier, quote_literal, quote_relation
 from headrace.quality.partitions import check_partition_key
 from headrace.warehouse.connection import open_warehouse
@@ -74,7 +76,7 @@ def publish_partition(
         sha256 = _hash_file(partial)
         changed = not path.is_file() or _hash_file(path) != sha256
         if changed:
-            _replace_durably(partial, path)
+            rename_durably(partial, path)
     except OSError as error:
         raise _publishing_error(path, error) from error
     finally:
@@ -120,37 +122,13 @@ def _copy_partition(
     return rows
 
 
-def _replace_durably(partial: Path, path: Path) -> None:
-    _flush(partial)
-    partial.replace(path)
-    _flush(path.parent)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _remove_stale_files(folder: Path) -> None:
     """Remove what processes of this machine left behind when they were killed."""
     stale = re.compile(rf"\..+\.parquet\.{re.escape(socket.gethostname())}\.(\d+)\.partial")
     for path in folder.glob(".*.partial"):
         match = stale.fullmatch(path.name)
-        if match and not _is_alive(int(match[1])):
+        if match and not is_alive(int(match[1]), started=None):
             path.unlink(missing_ok=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _hash_file(path: Path) -> str:
