@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from headrace.exceptions import ConfigurationError
-from headrace.settings import load_settings
+from headrace.settings import load_settings, load_tfx_runtime_settings
 
 
 @pytest.fixture(autouse=True)
@@ -79,3 +79,36 @@ def test_the_ledger_is_a_file_in_the_state_folder_or_a_connection(
     assert load_settings().ledger_conn_id == "headrace_ledger"
     assert load_settings().notifications_file == Path("/etc/headrace/notifications.yaml")
     assert load_settings(tmp_path).ledger_conn_id is None, "another project's folder says nothing of our ledger"
+
+
+def test_how_tfx_nodes_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = load_tfx_runtime_settings()
+    assert usual.enabled
+    assert usual.limits.most_nodes >= 1
+    assert usual.limits.idle_seconds == 1800
+    for name, value in {
+        "TFX_RUNTIME": "off",
+        "TFX_NODES_AT_ONCE": "3",
+        "TFX_NODE_MEMORY_GB": "2.5",
+        "TFX_RUNTIME_IDLE_MINUTES": "5",
+    }.items():
+        monkeypatch.setenv(f"AIRFLOW__HEADRACE__{name}", value)
+    told = load_tfx_runtime_settings()
+    assert not told.enabled
+    assert (told.limits.most_nodes, told.limits.memory_bytes, told.limits.idle_seconds) == (3, 2_500_000_000, 300)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tfx_runtime", "on"),
+        ("tfx_nodes_at_once", "0"),
+        ("tfx_nodes_at_once", "many"),
+        ("tfx_node_memory_gb", "-1"),
+        ("tfx_runtime_idle_minutes", "inf"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"AIRFLOW__HEADRACE__{name}".upper(), value)
+    with pytest.raises(ConfigurationError, match=rf"\[headrace\] {name} is '{value}'"):
+        load_tfx_runtime_settings()

@@ -45,7 +45,7 @@ def up(project_dir: ProjectDir = None) -> None:
     from headrace.cli.stack import running_stack
 
     console = make_console(False)
-    with running_stack(load_settings(project_dir), console) as (stack, api):
+    with running_stack(load_settings(project_dir), console, warm=True) as (stack, api):
         console.print(
             f"[bold green]Airflow is ready at {stack.url}[/]  (Ctrl-C stops it; only this machine can reach it)"
         )

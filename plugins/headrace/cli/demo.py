@@ -34,7 +34,7 @@ def run_demo(settings: Settings, partitions: list[str], console: Console, as_jso
     console.print(f"landing files of {', '.join(partitions)} in {settings.landing_dir}", highlight=False)
     write_landing_files(settings.landing_dir, partitions)
     started = time.monotonic()
-    with running_stack(settings, console) as (stack, api):
+    with running_stack(settings, console, warm=True) as (stack, api):
         for dag_id in (DATAOPS, TRAINING):
             api.wait_for_dag(dag_id)
             api.unpause(dag_id)

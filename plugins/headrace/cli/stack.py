@@ -10,7 +10,7 @@ from rich.console import Console
 from headrace.cli.airflow_api import AirflowApi
 from headrace.cli.airflow_stack import STACK_FILE, AirflowStack
 from headrace.cli.compile import compile_all, find_compilable
-from headrace.cli.runtime import end_runtime, find_client
+from headrace.cli.stack_runtime import StackRuntime
 from headrace.cli.stop_signals import STOP_SIGNALS
 from headrace.contracts.files import ContractError, read_json
 from headrace.exceptions import ConfigurationError
@@ -19,9 +19,12 @@ from headrace.settings import Settings
 
 
 @contextmanager
-def running_stack(settings: Settings, console: Console) -> Iterator[tuple[AirflowStack, AirflowApi]]:
+def running_stack(
+    settings: Settings, console: Console, warm: bool = False
+) -> Iterator[tuple[AirflowStack, AirflowApi]]:
     """Compile what has changed, start Airflow, and stop it when the block is left, however it is left.
 
+    The warm TFX runtime, unless it ran before, is stopped too; ``warm``: it is started before a task asks for it.
     What cannot be compiled is said and does not keep Airflow from starting: Airflow shows the DAG's error too.
     """
 
@@ -36,16 +39,15 @@ def running_stack(settings: Settings, console: Console) -> Iterator[tuple[Airflo
         except ConfigurationError as error:
             say(f"{error.message}\nA DAG that needs {name} does not load until this is mended; the others do.")
     stack.refuse_second()
-    runtime = find_client(settings)
-    ran_before = runtime.is_there()
+    runtime = StackRuntime(settings)
     try:
         stack.start(say)
         api = AirflowApi(stack.url)
         with console.status("waiting until Airflow is ready"):
             stack.wait_until_ready(api)
         say(f"Airflow is at {stack.url}")
-        if any(name != DBT for name in find_compilable(settings)):
-            warm_up(settings, say)
+        if warm:
+            runtime.warm_up(say)
         yield stack, api
     finally:
         # A second Ctrl-C must not leave half of it running.
@@ -53,8 +55,7 @@ def running_stack(settings: Settings, console: Console) -> Iterator[tuple[Airflo
         try:
             with console.status("stopping Airflow"):
                 stack.stop()
-                if not ran_before:
-                    end_runtime(runtime)
+                runtime.end()
         finally:
             for stop, handler in handlers.items():
                 signal.signal(stop, handler)

@@ -31,7 +31,7 @@ class LogReader:
             self._write_rest()
         if chunk and self._file.tell() == MOST_BYTES:
             self._write_rest()
-            self._write_line(f"… over {MOST_BYTES >> 20} MB: of the rest only the end is shown; all is in {self._file.name}")
+            self._write_line(f"… {MOST_BYTES >> 20} MB; of the rest only the end is shown; all is in {self._file.name}")
         return bool(chunk)
 
     def finish(self) -> None:

@@ -158,18 +158,18 @@ class RuntimeClient:
             return None
         return int(about["pid"]) if is_locked(self.place.lock) and is_alive(about["pid"], about["started"]) else None
 
-    def stop(self) -> list[Path]:
+    def stop(self) -> list[Path] | None:
         """Tell the runtime to leave: it starts nothing more, and ends when what it runs has ended.
 
         Returns:
-            The job folders of what it still runs; empty where none runs.
+            The job folders of what it still runs; None where nobody listens.
 
         Raises:
             RuntimeUnavailableError: It does not answer.
         """
         self.place.check()
         reply = self._ask("stop", pid=None)
-        return [Path(folder) for folder in reply["folders"]] if reply else []
+        return [Path(folder) for folder in reply["folders"]] if reply else None
 
     def _build_request(self, job: Job, attempt: str, argv: Sequence[str], limits: NodeLimits) -> StartRequest:
         return StartRequest(

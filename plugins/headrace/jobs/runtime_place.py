@@ -109,7 +109,7 @@ def fingerprint_runtime(tfx_python: Path) -> str:
         file = root / name
         digest.update(f"{name} {file.read_bytes().hex() if file.is_file() else None}\n".encode())
     for packages in sorted(root.glob("lib/python*/site-packages")):
-        digest.update("\n".join(sorted(name for name in os.listdir(packages) if name.endswith("-info"))).encode())
+        digest.update("\n".join(sorted(package.name for package in packages.glob("*-info"))).encode())
     for file in sorted(_list_code()):
         found = file.stat()
         digest.update(f"{file.relative_to(PACKAGE)} {found.st_size} {found.st_mtime_ns}\n".encode())

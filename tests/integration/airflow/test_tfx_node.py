@@ -85,6 +85,7 @@ class Project:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     project = Project(tmp_path)
+    monkeypatch.setenv("AIRFLOW__HEADRACE__TFX_RUNTIME", "off")  # the stand-in plays fresh processes only
     monkeypatch.setenv("AIRFLOW__HEADRACE__TFX_PYTHON", str(project.interpreter))
     monkeypatch.setenv("AIRFLOW__HEADRACE__PROJECT_DIR", str(tmp_path))
     monkeypatch.setattr(TfxNodeOperator, "dag_id", "dag", raising=False)

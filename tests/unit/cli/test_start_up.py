@@ -33,7 +33,7 @@ def test_what_needs_no_ledger_does_not_import_it(arguments: list[str]) -> None:
 
 def test_help_names_the_groups_that_are_not_imported_yet() -> None:
     said, _, _ = run("--help")
-    for group in ("incidents", "notifications", "quarantine", "doctor"):
+    for group in ("incidents", "notifications", "quarantine", "runtime", "doctor"):
         assert group in said
     assert "What is wrong with the data" in said
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -206,3 +207,66 @@ def test_the_other_interpreter_gets_this_package_alone_and_no_airflow_secret(
     environment = build_worker_environment(tmp_path)
     assert "hunter2" not in " ".join(environment.values())
     assert os.listdir(environment["PYTHONPATH"]) == ["headrace"]
+
+
+def test_a_very_long_log_is_followed_in_little_memory_and_shown_in_part(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    job = Job(tmp_path / "job")
+    start(job, environment, "for n in range(10_000): print('x' * 9_999)\nprint('the end')")
+    tracemalloc.start()
+    count, last = 0, ""
+
+    def take(line: str) -> None:
+        nonlocal count, last
+        count, last = count + 1, line
+
+    end = job.follow(take)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert end.code == 0
+    assert (job.folder / "log").stat().st_size > 90_000_000
+    assert last == "the end"
+    assert 3_000 < count < 4_000
+    assert most < 10_000_000
+
+
+def test_a_line_that_never_ends_is_handed_on_in_pieces(tmp_path: Path, environment: dict[str, str]) -> None:
+    job = Job(tmp_path / "job")
+    start(job, environment, "print('x' * 5_000_000)")
+    end, lines = follow(job)
+    assert end.code == 0
+    assert sum(map(len, lines)) == 5_000_000
+    assert max(map(len, lines)) < 2_500_000
+
+
+def test_a_full_disk_is_named(tmp_path: Path, environment: dict[str, str]) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)], capture_output=True).returncode:
+        pytest.skip("only root can mount a small disk")
+    try:
+        job = Job(disk / "job")
+        start(job, environment, "while True: print('x' * 1000, flush=True)")
+        end, _ = follow(job)
+        assert end.code != 0
+        assert not job.is_running()
+        assert f"the disk of {job.folder} is full" in end.describe() or end.code == 1
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_command_that_takes_too_much_memory_is_ended_with_what_it_started(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    job = Job(tmp_path / "job")
+    pid = tmp_path / "pid"
+    child = (
+        f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid()));"
+        "x = bytearray(b'x') * 300_000_000; time.sleep(600)"
+    )
+    code = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(600)"
+    job.start([sys.executable, "-c", code], environment, memory_bytes=200_000_000)
+    end, _ = follow(job)
+    assert "of memory, and may use 0.2 GB" in end.describe()
+    wait_for(lambda: not alive(int(pid.read_text())))

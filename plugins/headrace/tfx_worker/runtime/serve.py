@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -38,8 +38,13 @@ NODE_BYTES = 1 << 30
 MOST_LOG_BYTES = 1 << 20
 
 
-def serve(place: RuntimePlace, fingerprint: str) -> int:
+def serve(place: RuntimePlace, fingerprint: str, prepare: Callable[[], None] = import_everything) -> int:
     """Be the runtime of a place; returns 75 at once where another process is.
+
+    Args:
+        place: Its files.
+        fingerprint: Of what it loads.
+        prepare: Loads it.
 
     Raises:
         RuntimeUnavailableError: The place is not this user's alone.
@@ -50,7 +55,7 @@ def serve(place: RuntimePlace, fingerprint: str) -> int:
             return ALREADY_RUNNING
         started = process_start_time(os.getpid())
         write_json(place.about, {"pid": os.getpid(), "started": started, "version": __version__})
-        import_everything()
+        prepare()
         gc.collect()
         gc.freeze()  # a collection in a child would copy every page that it marks
         place.check()

@@ -1,0 +1,55 @@
+"""The warm TFX runtime beside an Airflow that a command starts."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from headrace.cli.compile import find_pipelines
+from headrace.jobs.environment import build_worker_environment
+from headrace.jobs.runtime import RuntimeClient
+from headrace.jobs.runtime_place import RuntimeUnavailableError
+from headrace.settings import Settings, load_tfx_runtime_settings
+
+END_SECONDS = 5
+
+
+class StackRuntime:
+    """Starts the runtime ahead of the first node, and stops it with Airflow; one that ran before is left alone.
+
+    It serves every project of this user: nodes of another project that it runs then go on, and the next starts anew.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._client = RuntimeClient(settings.tfx_python, build_worker_environment(settings.state_dir))
+        self._wanted = load_tfx_runtime_settings().enabled and settings.tfx_python.exists()
+        self._wanted = self._wanted and bool(find_pipelines(settings))
+        self._ran_before = self._find_process() is not None
+
+    def warm_up(self, say: Callable[[str], None]) -> None:
+        """Let it import TFX while it has nothing else to do; a failure is said, and is none of Airflow's."""
+        if self._wanted:
+            try:
+                self._client.start_in_background()
+            except RuntimeUnavailableError as error:
+                say(f"TFX nodes will run in fresh processes: the TFX runtime cannot be used: {error}")
+
+    def end(self) -> None:
+        """Stop it, unless it ran before; one that does not answer, as it may while it imports, is killed."""
+        pid = self._find_process()
+        if self._ran_before or pid is None:
+            return
+        deadline = time.monotonic()
+        with contextlib.suppress(RuntimeUnavailableError):
+            deadline += END_SECONDS if self._client.stop() is not None else 0
+        while self._find_process() == pid:
+            if time.monotonic() > deadline:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
+
+    def _find_process(self) -> int | None:
+        with contextlib.suppress(RuntimeUnavailableError):
+            return self._client.read_process()
+        return None

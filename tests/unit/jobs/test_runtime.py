@@ -1,0 +1,346 @@
+"""The warm runtime: nodes in forks of it are jobs as any other, and without it they run all the same."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from runtime_stand_in import StandIn, alive, follow, read_numbers, wait_for
+
+from headrace.contracts.files import read_json
+from headrace.jobs.job import Job
+from headrace.jobs.processes import find_marked
+from headrace.jobs.runtime import BUSY_PAUSE_SECONDS
+from headrace.jobs.runtime_place import RuntimeUnavailableError
+
+SLEEP = "import time; time.sleep(600)"
+
+
+def write_pids(file: Path) -> str:
+    return f"import os, time; open({str(file)!r}, 'a').write(f'{{os.getpid()}} '); time.sleep(600)"
+
+
+def supervisor(job: Job) -> int:
+    return int(read_json(job.folder / "process.json")["pid"])
+
+
+def test_the_first_node_starts_it_and_all_run_in_forks_of_it(stand_in: StandIn) -> None:
+    parents = "import os; print(WHERE, os.getppid(), os.getsid(0) == os.getppid())"
+    seen = [stand_in.run(f"n{number}", parents) for number in range(3)]
+    assert stand_in.times_started == 1
+    assert [end.code for end, _ in seen] == [0, 0, 0]
+    for number, (_, lines) in enumerate(seen):
+        process = supervisor(Job(stand_in.folder / "runs" / "dag" / "run" / f"n{number}"))
+        assert lines == [f"warm {process} True"], "its supervisor leads a session"
+    assert len(stand_in.said) == 1
+    assert "starting the TFX runtime" in stand_in.said[0]
+
+
+def test_a_node_has_what_a_process_of_its_own_would_have(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    code = (
+        "import os, sys, tempfile, time, atexit, signal\n"
+        "print(os.environ.get('COLOUR'), os.getcwd(), sys.path[0], tempfile.gettempdir(), time.tzname[0])\n"
+        "print(oct(os.umask(0)), sys.stdin.read() == '', signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)\n"
+        "atexit.register(print, 'at its end')\n"
+    )
+    stand_in.run("before", "pass")
+    for name, value in (("COLOUR", "blue"), ("TMPDIR", str(tmp_path)), ("TZ", "Asia/Tokyo")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    mask = os.umask(0o027)
+    try:
+        end, lines = stand_in.run("node", code)
+    finally:
+        os.umask(mask)
+    assert end.code == 0
+    assert lines == [f"blue {tmp_path} {tmp_path} {tmp_path} JST", "0o27 True True", "at its end"]
+    assert stand_in.times_started == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("raise SystemExit(7)", 7),
+        ("raise SystemExit('no')", 1),
+        ("raise KeyError('x')", 1),
+        ("import os; os._exit(9)", 9),
+        ("import os; os.kill(os.getpid(), 9)", -9),
+        ("import ctypes; ctypes.string_at(0)", -11),
+        ("import threading, time; threading.Thread(target=lambda: (time.sleep(.2), print('late'))).start()", 0),
+    ],
+)
+def test_how_a_node_ends_comes_through(stand_in: StandIn, code: str, expected: int) -> None:
+    end, lines = stand_in.run("node", code)
+    assert end.code == expected
+    assert ("late" in lines) == ("late" in code), "a process ends after its threads"
+
+
+def test_what_runs_does_not_need_the_runtime_and_the_next_node_starts_another(
+    stand_in: StandIn, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    code = f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(.02)\nprint('done')"
+    job = stand_in.start("node", code)
+    first = stand_in.pid
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: not alive(first))
+    assert job.is_running()
+    end, lines = stand_in.run("next", "print(WHERE)")
+    assert (end.code, lines) == (0, ["warm"])
+    assert stand_in.times_started == 2
+    go.touch()
+    end, lines = follow(Job(job.folder))
+    assert (end.code, lines) == (0, ["done"])
+    assert job.is_waiting_to_be_collected()
+
+
+def test_a_node_killed_from_outside_is_said_to_be(stand_in: StandIn, tmp_path: Path) -> None:
+    job = stand_in.start("node", write_pids(tmp_path / "pid"))
+    (node,) = read_numbers(tmp_path / "pid", 1)
+    os.kill(node, signal.SIGKILL)
+    end, _ = follow(job)
+    assert end.code == -9
+    assert "often out of memory" in end.describe()
+
+
+def test_a_node_whose_supervisor_was_killed_keeps_its_folder_and_can_be_ended(
+    stand_in: StandIn, tmp_path: Path
+) -> None:
+    code = write_pids(tmp_path / "pid")
+    job = stand_in.start("node", code)
+    (node,) = read_numbers(tmp_path / "pid", 1)
+    os.kill(supervisor(job), signal.SIGKILL)
+    wait_for(lambda: not alive(supervisor(job)))
+    assert alive(node)
+    assert job.is_running(), "the node holds the lock too"
+    stand_in.start("node", code)
+    assert len((tmp_path / "pid").read_text().split()) == 1, "a second one was started beside it"
+    job.kill(grace_seconds=0.2)
+    wait_for(lambda: not alive(node))
+    assert "without leaving an exit code" in follow(job)[0].describe()
+
+
+def test_kill_reaches_what_was_forked_started_and_moved_away(stand_in: StandIn, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    code = f"""
+import os, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def note():
+    os.write(os.open({str(pids)!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT), b"%d " % os.getpid())
+note()
+if os.fork() == 0:
+    note()
+    time.sleep(600)
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        note()
+        time.sleep(600)
+    os._exit(0)
+child = "import os, time; os.write(1, b'%d ' % os.getpid()); time.sleep(600)"
+file = os.open({str(pids)!r}, os.O_WRONLY | os.O_APPEND)
+subprocess.Popen([sys.executable, "-c", child], start_new_session=True, stdout=file)
+time.sleep(600)
+"""
+    job = stand_in.start("node", code)
+    members = [*read_numbers(pids, 4), supervisor(job)]
+    other = stand_in.start("other", write_pids(tmp_path / "other"))
+    (bystander,) = read_numbers(tmp_path / "other", 1)
+    assert sorted(find_marked("HEADRACE_JOB", str(job.attempt))) == sorted(members)
+    job.kill(grace_seconds=0.3)
+    wait_for(lambda: not any(alive(pid) for pid in members))
+    assert not job.is_running()
+    assert alive(bystander), "only its own"
+    assert alive(stand_in.pid), "and never the runtime"
+    other.kill(grace_seconds=0)
+
+
+def test_a_second_attempt_never_runs_beside_the_first(stand_in: StandIn, tmp_path: Path) -> None:
+    job = stand_in.start("node", write_pids(tmp_path / "pid"))
+    read_numbers(tmp_path / "pid", 1)
+    first = job.attempt
+    again = stand_in.start("node", write_pids(tmp_path / "pid"))
+    assert again.attempt == first
+    assert len((tmp_path / "pid").read_text().split()) == 1
+    assert stand_in.said == stand_in.said[:1], "nothing but that it was started"
+
+
+def test_two_who_start_it_at_once_start_one(stand_in: StandIn) -> None:
+    stand_in.install(import_seconds=0.5)
+    seen: list[object] = []
+    threads = [
+        threading.Thread(target=lambda name=name: seen.append(stand_in.run(name, "print(WHERE)")[1]))
+        for name in ("a", "b", "c")
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert seen == [["warm"]] * 3
+    status = stand_in.client.read_status()
+    assert status is not None
+    assert status.pid == stand_in.pid
+
+
+def test_one_that_hangs_is_not_waited_for(stand_in: StandIn) -> None:
+    stand_in.run("first", "pass")
+    pid = stand_in.pid
+    os.kill(pid, signal.SIGSTOP)
+    end, lines = stand_in.run("node", "print(WHERE)")
+    assert (end.code, lines) == (0, ["fresh"])
+    assert "a fresh process" in stand_in.said[-1]
+    assert "did not answer within 5 s" in stand_in.said[-1]
+    process = read_json(stand_in.folder / "runs/dag/run/node/process.json")
+    os.kill(pid, signal.SIGCONT)
+    assert stand_in.run("next", "print(WHERE)")[1] == ["warm"]
+    assert read_json(stand_in.folder / "runs/dag/run/node/process.json") == process, "it did not run it once more"
+
+
+def test_one_that_does_not_start_is_done_without(stand_in: StandIn) -> None:
+    stand_in.python.write_text(
+        stand_in.python.read_text().replace('where = "warm"', "raise ImportError('no tensorflow today')")
+    )
+    end, lines = stand_in.run("node", "print(WHERE)")
+    assert (end.code, lines) == (0, ["fresh"])
+    assert "did not start (exit code 1): ImportError: no tensorflow today" in stand_in.said[-1]
+
+
+def test_changed_packages_or_code_replace_it_and_what_runs_goes_on(stand_in: StandIn, tmp_path: Path) -> None:
+    job = stand_in.start("node", write_pids(tmp_path / "pid"))
+    (node,) = read_numbers(tmp_path / "pid", 1)
+    first = stand_in.pid
+    (stand_in.folder / "venv" / "pyvenv.cfg").write_text("version_info = 3.12\n")
+    status = stand_in.client.read_status()
+    assert status is not None
+    assert not status.is_current
+    assert stand_in.run("next", "print(WHERE)")[1] == ["warm"]
+    assert "replacing the TFX runtime" in stand_in.said[1]
+    assert stand_in.pid != first
+    assert stand_in.times_started == 2
+    assert job.is_running()
+    assert alive(first), "it ends after its node"
+    os.kill(node, signal.SIGTERM)
+    assert follow(job)[0].code == -15
+    wait_for(lambda: not alive(first))
+
+
+def test_variables_that_count_before_imports_have_a_runtime_of_their_own(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = stand_in.client.place
+    monkeypatch.setenv("COLOUR", "blue")
+    assert stand_in.client.place == place
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
+    assert stand_in.client.place != place
+
+
+def test_it_ends_itself_when_idle_and_leaves_nothing_to_mistake(stand_in: StandIn) -> None:
+    stand_in.limit(idle_seconds=0.1)
+    stand_in.run("node", "pass")
+    client = stand_in.client
+    wait_for(lambda: client.read_process() is None)
+    assert client.read_status() is None
+    assert not client.place.socket.exists()
+    assert stand_in.run("next", "print(WHERE)")[1] == ["warm"]
+
+
+def test_no_more_nodes_than_may_run_at_once(stand_in: StandIn) -> None:
+    stand_in.limit(most_nodes=1)
+    first = stand_in.start("first", SLEEP)
+    timer = threading.Timer(3 * BUSY_PAUSE_SECONDS, lambda: first.kill(grace_seconds=0))
+    timer.start()
+    end, lines = stand_in.run("second", "print(WHERE)")
+    assert (end.code, lines) == (0, ["warm"])
+    assert not first.is_running()
+    assert stand_in.said[1:] == ["waiting for the TFX runtime: 1 TFX nodes run at once, the most that may"]
+
+
+def test_a_task_that_is_ended_while_it_waits_starts_nothing(stand_in: StandIn) -> None:
+    stand_in.limit(most_nodes=1)
+    stand_in.start("first", SLEEP)
+    ends = time.monotonic() + 3 * BUSY_PAUSE_SECONDS
+    second = stand_in.start("second", SLEEP, is_cancelled=lambda: time.monotonic() > ends)
+    assert second.attempt is None
+
+
+def test_stop_lets_go_on_what_runs(stand_in: StandIn) -> None:
+    job = stand_in.start("node", SLEEP)
+    pid = stand_in.pid
+    assert stand_in.client.stop() == [job.folder]
+    assert stand_in.client.read_status() is None
+    assert stand_in.client.stop() is None
+    assert job.is_running()
+    job.kill(grace_seconds=0)
+    wait_for(lambda: not alive(pid))
+
+
+def test_a_node_that_takes_too_much_memory_is_ended(stand_in: StandIn) -> None:
+    stand_in.limit(memory_bytes=200_000_000)
+    end, lines = stand_in.run("node", "import time; x = bytearray(b'x') * 400_000_000; time.sleep(600)")
+    assert end.code == -15
+    assert end.describe().startswith("was ended because it used 0.")
+    assert end.describe().endswith(" GB of memory, and may use 0.2 GB")
+    assert lines[-1].endswith("and may use 0.2 GB: ending it")
+
+
+def test_a_stale_socket_is_replaced(stand_in: StandIn) -> None:
+    stand_in.run("first", "pass")
+    place, pid = stand_in.client.place, stand_in.pid
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not alive(pid))
+    assert place.socket.exists()
+    assert stand_in.run("node", "print(WHERE)")[1] == ["warm"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+@pytest.mark.parametrize("what", ["folder", "socket"])
+def test_what_belongs_to_another_user_is_not_used(stand_in: StandIn, what: str) -> None:
+    place = stand_in.client.place
+    place.folder.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(place.socket))
+        other.listen()
+        os.chown(getattr(place, what), 1000, 1000)
+        end, lines = stand_in.run("node", "print(WHERE)")
+        assert (end.code, lines) == (0, ["fresh"])
+        assert "of this user's" in stand_in.said[-1]
+        os.chown(place.folder, 0, 0)
+
+
+def test_a_folder_that_others_can_enter_is_not_used(stand_in: StandIn) -> None:
+    stand_in.client.place.folder.mkdir(mode=0o755)
+    assert stand_in.run("node", "print(WHERE)")[1] == ["fresh"]
+    assert "is not a folder of this user's alone (mode 0700): remove it" in stand_in.said[-1]
+
+
+def test_a_link_to_a_folder_is_not_used(stand_in: StandIn, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    stand_in.client.place.folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RuntimeUnavailableError, match="is not a folder of this user's alone"):
+        stand_in.client.ensure_running()
+
+
+def test_what_is_no_request_does_not_end_it(stand_in: StandIn) -> None:
+    stand_in.run("first", "pass")
+    for message in (
+        b"",
+        b"\n",
+        b"{\n",
+        b"[]\n",
+        b'{"request": "dance"}\n',
+        b'{"request": "start"}\n',
+        b"x" * 4_000_000,
+    ):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(stand_in.client.place.socket))
+            try:
+                connection.sendall(message)
+            except BrokenPipeError:
+                assert len(message) > 1 << 20, "it hung up on what was no long message"
+    assert stand_in.run("node", "print(WHERE)")[1] == ["warm"]
+    assert stand_in.times_started == 1
