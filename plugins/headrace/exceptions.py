@@ -17,6 +17,7 @@ HeadraceError
 ├── CheckFailedError            checks on a partition failed: it must not go on
 │   └── NoResultsError          nothing was checked, which is a failure
 ├── DbtRunError                 dbt failed to run or a node of it failed
+│   └── DbtNodeError            a node that was run by itself failed (retryable)
 ├── ModelNotBlessedError        a model was evaluated and refused
 └── WorkerError                 a TFX node failed (retryable)
     └── WorkerCrashedError      its process died without a result (retryable)
@@ -126,6 +127,12 @@ class NoResultsError(CheckFailedError):
 
 class DbtRunError(HeadraceError):
     """dbt failed to run or a node of it failed."""
+
+
+class DbtNodeError(DbtRunError):
+    """A node that was run by itself failed: as a retry, or because somebody cleared its task."""
+
+    retryable = True
 
 
 class ModelNotBlessedError(HeadraceError):

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
-from headrace.airflow import pools
+from headrace.airflow import dbt_states, pools
 from headrace.ui.mount import InboxApp
 
 # What the browser has before the inbox's addresses: the path of [api] base_url.
@@ -20,7 +20,7 @@ class HeadracePlugin(AirflowPlugin):
     """Headrace in Airflow."""
 
     name = "headrace"
-    listeners = [pools]  # noqa: RUF012 - as Airflow declares it
+    listeners = [pools, dbt_states]  # noqa: RUF012 - as Airflow declares it
     fastapi_apps = [{"name": "Headrace", "url_prefix": "/headrace", "app": InboxApp()}]  # noqa: RUF012
     # Airflow encodes the ids that it puts in. On a task that is not mapped `{MAP_INDEX}` stays as it is.
     external_views = [  # noqa: RUF012

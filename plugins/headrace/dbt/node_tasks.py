@@ -1,4 +1,4 @@
-"""Which nodes of a dbt project become tasks, and in which order they follow each other; pure, orchestration interpreter."""
+"""Which nodes of a dbt project become tasks, and which follow each other; pure, orchestration interpreter."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -19,6 +19,7 @@ class NodeTasks:
         selector: dbt's selector of it alone.
         upstream: Ids of the nodes with tasks that it is made from; over ephemeral models, and over those left out.
         tests: Ids of its tests. One of several models is of the model that is built last.
+        unit_tests: Ids of its unit tests, which dbt runs before it builds it.
     """
 
     unique_id: str
@@ -27,21 +28,23 @@ class NodeTasks:
     selector: str
     upstream: tuple[str, ...]
     tests: tuple[str, ...]
+    unit_tests: tuple[str, ...]
 
 
 def plan_node_tasks(
-    nodes: Mapping[str, Mapping[str, Any]], selected: Collection[str], excluded: Collection[str] = ()
+    manifest: Mapping[str, Any], selected: Collection[str], excluded: Collection[str] = ()
 ) -> list[NodeTasks]:
     """Plan the tasks of a selection.
 
     Args:
-        nodes: ``nodes`` of dbt's manifest.
+        manifest: The JSON of dbt's manifest.
         selected: Ids of selected nodes.
         excluded: Ids that are left out by name: tests among them have no task.
 
     Returns:
         In an order in which each comes after what it is made from.
     """
+    nodes: Mapping[str, Mapping[str, Any]] = manifest["nodes"]
     built = [unique_id for unique_id in _sort(nodes) if unique_id in selected and _is_built(nodes[unique_id])]
     place = {unique_id: index for index, unique_id in enumerate(built)}
     tests: dict[str, list[str]] = {}
@@ -50,6 +53,10 @@ def plan_node_tasks(
             tested = [each for each in _parents(nodes[unique_id]) if each in place]
             if tested:
                 tests.setdefault(max(tested, key=place.__getitem__), []).append(unique_id)
+    unit_tests: dict[str, list[str]] = {}
+    for unique_id, unit_test in sorted((manifest.get("unit_tests") or {}).items()):
+        for model in _parents(unit_test)[:1]:
+            unit_tests.setdefault(model, []).append(unique_id)
     names = Counter(_name(unique_id) for unique_id in built)
     return [
         NodeTasks(
@@ -59,6 +66,7 @@ def plan_node_tasks(
             selector=f"fqn:{'.'.join(nodes[unique_id]['fqn'])}",
             upstream=tuple(sorted(set(_find_upstream(nodes, unique_id, place)))),
             tests=tuple(tests.get(unique_id, ())),
+            unit_tests=tuple(unit_tests.get(unique_id, ())),
         )
         for unique_id in built
     ]

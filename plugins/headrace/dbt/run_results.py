@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,7 @@ class DbtRun:
         failing: By ``check_id``, where a failed test's rows are.
         ran: Ids of all nodes that it was to run.
         known: Ids of all nodes of the project: what was skipped, or not run this time, is still there.
+        failed: By id, what dbt says of each node that failed, of whatever kind.
     """
 
     checks: tuple[CheckResult, ...]
@@ -94,6 +95,16 @@ class DbtRun:
     failing: Mapping[str, FailingRows]
     ran: frozenset[str]
     known: frozenset[str] = frozenset()
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """By id, what is wrong with each node that failed, or that warned of what its user calls critical."""
+        said = {str(check.check_id): check.message for check in self.results}
+        critical = {str(check.check_id): check.message for check in _list_critical(self)}
+        excused = {str(check.check_id) for check in self.checks if check.excused}
+        failed = {unique_id: said.get(unique_id, message) for unique_id, message in self.failed.items()}
+        return {unique_id: told for unique_id, told in {**failed, **critical}.items() if unique_id not in excused}
 
     @property
     def results(self) -> tuple[CheckResult, ...]:
@@ -149,7 +160,12 @@ def parse_run_results(document: Mapping[str, Any], manifest: DbtManifest, partit
         if node.resource_type == "test" and each["status"] in ("fail", "warn")
     }
     ran = frozenset(node.unique_id for node, _ in results)
-    return DbtRun(checks, builds, summary, failing, ran, frozenset(manifest.nodes))
+    failed = {
+        node.unique_id: f"{node.name}: {_one_line(each)}"
+        for node, each in results
+        if each["status"] in ("fail", *_ERRORS)
+    }
+    return DbtRun(checks, builds, summary, failing, ran, frozenset(manifest.nodes), failed)
 
 
 def require_success(run: DbtRun) -> None:
@@ -158,11 +174,7 @@ def require_success(run: DbtRun) -> None:
     Raises:
         DbtRunError: The message names each failed model and test, and how many nodes were skipped for it.
     """
-    failed = [
-        check.message
-        for check in run.checks
-        if check.status is Status.FAILED and check.severity is Severity.CRITICAL and not check.excused
-    ]
+    failed = [check.message for check in _list_critical(run)]
     if run.summary.succeeded and not failed:
         return
     errors = [f"{name}: {message}" for name, message in run.summary.errors.items()]
@@ -172,6 +184,14 @@ def require_success(run: DbtRun) -> None:
         failed=failed,
         skipped=list(run.summary.skipped),
     )
+
+
+def _list_critical(run: DbtRun) -> list[CheckResult]:
+    return [
+        check
+        for check in run.checks
+        if check.status is Status.FAILED and check.severity is Severity.CRITICAL and not check.excused
+    ]
 
 
 def judge_node(

@@ -31,7 +31,7 @@ class TaskEnd:
     lines: tuple[tuple[str, str], ...]
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "lines": [list(line) for line in self.lines]}
 
 
 class TaskEnds:
@@ -132,9 +132,7 @@ class TaskEnds:
             for node in sorted(self._waiting[task_id])
         ]
 
-    def _close(
-        self, task_id: str, failed_by: str = "", notes: Sequence[tuple[str, str]] = ()
-    ) -> TaskEnd:
+    def _close(self, task_id: str, failed_by: str = "", notes: Sequence[tuple[str, str]] = ()) -> TaskEnd:
         ends = self._ends[task_id]
         lines, problems = list(notes), [failed_by] if failed_by else []
         for end in ends:

@@ -1,11 +1,12 @@
 """Tests that a person waived, left out of a run of dbt that would stop on them; orchestration interpreter."""
 
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from headrace.airflow.base import make_task_folder
 from headrace.airflow.ledger import open_task_ledger
-from headrace.airflow.task_groups.dbt_clearing import WAIVED_FILE
 from headrace.contracts.check_result import CheckResult
 from headrace.contracts.files import ContractError, read_json, write_json
 from headrace.settings import Settings
@@ -15,20 +16,28 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+WAIVED_FILE = "waived.json"
 
-def leave_out_waived_tests(context: "Context", settings: Settings) -> None:
-    """Leave out of a run of dbt the tests that a person waived for the partition, where dbt would stop on them.
 
-    Cosmos reads ``exclude`` of its operator when it runs dbt. Of the models' test tasks it waits for every test that
-    it knows of; those that lose all of theirs are told here that nothing failed.
+@dataclass(frozen=True)
+class WaivedTests:
+    """Tests that dbt is not to run.
+
+    Attributes:
+        selectors: dbt's selectors of them.
+        reasons: By the test's id, who waived it and why.
     """
-    from cosmos.operators._watcher.aggregation import get_tests_status_xcom_key
 
+    selectors: tuple[str, ...]
+    reasons: Mapping[str, str]
+
+
+def leave_out_waived_tests(context: "Context", settings: Settings) -> WaivedTests:
+    """Find the tests that a person waived for the partition, where dbt would stop on them, and write them down."""
     from headrace.dbt.manifest import load_manifest
     from headrace.dbt.waived_tests import list_stopping_tests, select_tests
     from headrace.ledger.verdicts import apply_waivers
 
-    task, task_instance = cast("Any", context["task"]), context["ti"]
     manifest = load_manifest(settings.dbt_manifest)
     with open_task_ledger() as ledger:
         tests = apply_waivers(ledger, list_stopping_tests(manifest, context.get("partition_key")))
@@ -39,14 +48,8 @@ def leave_out_waived_tests(context: "Context", settings: Settings) -> None:
     for unique_id, check in waived.items():
         done = "is left out" if unique_id in selectors else "runs all the same, because its name cannot be selected"
         log.warning("Test %s %s: %s", unique_id, done, check.excused)
-    if not selectors:
-        return
-    task.exclude = " ".join([*_as_list(task.exclude), *selectors.values()])
-    for model, tests_of_model in getattr(task, "tests_per_model", {}).items():
-        remaining = [test for test in tests_of_model if test not in selectors]
-        if tests_of_model and not remaining:
-            task_instance.xcom_push(key=get_tests_status_xcom_key(model), value="pass")
-        tests_of_model[:] = remaining
+    reasons = {unique_id: str(waived[unique_id].excused) for unique_id in selectors}
+    return WaivedTests(tuple(selectors.values()), reasons)
 
 
 def load_left_out(context: "Context") -> list[CheckResult]:
@@ -55,8 +58,3 @@ def load_left_out(context: "Context") -> list[CheckResult]:
     except ContractError:
         return []
     return [CheckResult.from_json(check) for check in document["checks"]]
-
-
-def _as_list(selection: object) -> list[str]:
-    """Return the parts of a selection, which Cosmos keeps as it was written."""
-    return selection.split() if isinstance(selection, str) else [str(each) for each in cast("Any", selection) or ()]

@@ -3,16 +3,14 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from headrace.airflow.base import CHECKS_FILE, make_task_folder
-from headrace.airflow.errors import as_airflow_errors
 from headrace.airflow.ledger import record_in_ledger
-from headrace.airflow.task_groups.dbt_clearing import RUN_RESULTS_FILE, FirstTry
-from headrace.airflow.task_groups.dbt_waivers import load_left_out
+from headrace.airflow.operators.dbt_waivers import load_left_out
 from headrace.contracts.files import replace_file, write_json
 from headrace.exceptions import ConfigurationError, HeadraceError
-from headrace.settings import Settings, load_settings
+from headrace.settings import Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -22,34 +20,25 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+RUN_RESULTS_FILE = "run_results.json"
 
-def keep_run_results(target_dir: str, *, context: "Context", project_dir: str | Path | None = None) -> None:
-    """Keep what dbt reports of a run, and record its tests; called by Cosmos before it judges the run.
 
-    A failed run ends here, with what failed in plain words.
+def keep_run_results(target: Path, context: "Context", settings: Settings) -> "DbtRun":
+    """Keep what a whole run of dbt reports in the task's folder, and record it.
+
+    Returns:
+        The run, its results as they were recorded.
+
+    Raises:
+        DbtRunError: dbt left no results.
+        LedgerError: Nothing was recorded.
     """
-    if not (Path(target_dir) / "target" / RUN_RESULTS_FILE).is_file():
-        return  # dbt could not even parse the project: Cosmos raises what it said
-    from headrace.dbt.run_results import require_success
-
+    run = load_run(target, context, settings)
     folder = make_task_folder(context)
-    target = Path(target_dir) / "target"
     replace_file(folder / RUN_RESULTS_FILE, (target / RUN_RESULTS_FILE).read_bytes())
-    settings = load_settings(project_dir)
-    with as_airflow_errors():
-        run = load_run(target, context, settings)
-        failing_builds = [check for check in run.builds if not check.passed]
-        write_json(folder / CHECKS_FILE, {"checks": [check.to_json() for check in (*run.checks, *failing_builds)]})
-        require_success(record_run(context, settings, run, complete=True))
-
-
-def record_node_results(target_dir: str, *, context: "Context", project_dir: str | Path | None = None) -> None:
-    """Record what a model's task found that ran dbt by itself; called by Cosmos before it judges the run."""
-    target = Path(target_dir) / "target"
-    if (target / RUN_RESULTS_FILE).is_file():
-        settings = load_settings(project_dir)
-        with as_airflow_errors():
-            record_run(context, settings, load_run(target, context, settings))
+    failing_builds = [check for check in run.builds if not check.passed]
+    write_json(folder / CHECKS_FILE, {"checks": [check.to_json() for check in (*run.checks, *failing_builds)]})
+    return record_run(context, settings, run, complete=True)
 
 
 def load_run(target: Path, context: "Context", settings: Settings) -> "DbtRun":
@@ -80,9 +69,6 @@ def record_run(context: "Context", settings: Settings, run: "DbtRun", *, complet
     Raises:
         LedgerError: Nothing was recorded.
     """
-    task_instance = context["ti"]
-    if isinstance(task_instance, FirstTry):
-        context = cast("Context", {**context, "ti": task_instance.real})
     recorded = record_in_ledger(context, settings, run.results, complete=complete, keep=run.known)
     return replace(run, builds=tuple(recorded[: len(run.builds)]), checks=tuple(recorded[len(run.builds) :]))
 

@@ -1,0 +1,116 @@
+"""The one process of dbt that builds a task group's nodes, and tells how their tasks end; orchestration interpreter."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from airflow.sdk import Context
+
+from headrace.airflow.base import RESULT_FILES, HeadraceOperator
+from headrace.airflow.dbt_reports import TaskEndReporter
+from headrace.airflow.operators.dbt_node import DbtNodeOperator, refuse_held_partition
+from headrace.airflow.operators.dbt_results import RUN_RESULTS_FILE, keep_run_results
+from headrace.airflow.operators.dbt_waivers import WAIVED_FILE, leave_out_waived_tests
+from headrace.exceptions import DbtRunError
+from headrace.settings import Settings
+
+
+class DbtBuildOperator(HeadraceOperator):
+    """Run ``dbt build`` once in this task's process; the tasks of its nodes end as dbt ends the nodes.
+
+    A node that failed is its own task's failure. This task fails by what no other task stands for: dbt did not come
+    to an end, a test of a source failed, the ledger could not be written. The last tasks of the group are told only
+    when the ledger has all results, so that nothing goes on without them.
+
+    Args:
+        select: dbt selection; empty: everything.
+        exclude: dbt selection to leave out.
+        dbt_vars: More dbt variables; templated.
+    """
+
+    template_fields: Sequence[str] = ("partition_key", "dbt_vars")
+    ui_color = "#f9d9c9"
+    needs_partition: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        *,
+        select: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        dbt_vars: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.select = list(select)
+        self.exclude = list(exclude)
+        self.dbt_vars = dict(dbt_vars or {})
+
+    def _forget_results(self, context: Context) -> None:
+        for name in (*RESULT_FILES, RUN_RESULTS_FILE, WAIVED_FILE):
+            (self.task_folder(context) / name).unlink(missing_ok=True)
+
+    def run_partition(self, settings: Settings, context: Context) -> dict[str, Any]:
+        from headrace.dbt.invocation import Invocation, NodeEnd, run_dbt
+        from headrace.dbt.manifest import load_manifest
+        from headrace.dbt.task_ends import TaskEnds
+
+        refuse_held_partition(settings, self.partition_key)
+        tasks = self._list_node_tasks()
+        waived = leave_out_waived_tests(context, settings)
+        ends = TaskEnds(
+            {task_id: task.stands_for for task_id, task in tasks.items()},
+            {task_id: task.upstream_task_ids & tasks.keys() for task_id, task in tasks.items()},
+            load_manifest(settings.dbt_manifest),
+            self.partition_key or None,
+        )
+        last = {task_id for task_id, task in tasks.items() if not task.downstream_task_ids & tasks.keys()}
+        calling_back = {task_id for task_id, task in tasks.items() if task.on_success_callback}
+        told: set[str] = set()
+        with (
+            tempfile.TemporaryDirectory(prefix="dbt-", dir=self.task_folder(context)) as target,
+            TaskEndReporter(context["ti"], context["run_id"], calling_back) as reporter,
+        ):
+
+            def tell(node: NodeEnd) -> None:
+                end = ends.add(node)
+                if end is not None and end.task_id not in last:
+                    told.add(end.task_id)
+                    reporter.tell([end])
+
+            invocation = Invocation(
+                command="build",
+                project_dir=settings.dbt_project_dir,
+                profiles=settings.dbt_profiles,
+                target=Path(target),
+                variables={"partition_key": self.partition_key, **self.dbt_vars},
+                select=self.select,
+                exclude=[*self.exclude, *waived.selectors],
+            )
+            succeeded = run_dbt(invocation, tell)
+            run = keep_run_results(Path(target), context, settings)
+            ends.finish(run.ran, waived.reasons)
+            nobodys = ends.list_unexplained(run.failures)
+            nobodys += [f"{task_id}: dbt told nothing of its nodes" for task_id in ends.list_open()]
+            if nobodys or not (succeeded or run.failures):
+                what = "".join(f"\n  {line}" for line in nobodys) or ": it says so, but of no node"
+                raise DbtRunError(f"dbt failed ({run.summary.describe()}){what}", failed=nobodys)
+            reporter.tell([end for task_id, end in ends.ended.items() if task_id not in told])
+            if left := reporter.wait_until_taken():
+                raise DbtRunError(
+                    f"dbt has ended and the ledger has its results, but no triggerer gave {len(left)} tasks their end, "
+                    f"for example {left[0]}: start one (airflow triggerer) that has Headrace's plugin, and clear this "
+                    f"task."
+                )
+        self.log.info("dbt has ended: %s", run.summary.describe())
+        for message in run.failures.values():
+            self.log.error("%s", message)
+        return {"failed": len(run.failures), "models_built": run.summary.models_built}
+
+    def _list_node_tasks(self) -> dict[str, DbtNodeOperator]:
+        """Return the tasks that stand for nodes of this build, in the order in which they were made: dbt's own."""
+        return {
+            task_id: task
+            for task_id, task in self.dag.task_dict.items()
+            if isinstance(task, DbtNodeOperator) and task_id in self.downstream_task_ids
+        }
