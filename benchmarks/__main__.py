@@ -2,11 +2,13 @@
 
 import argparse
 
-from benchmarks import dag_parse, demo, gx_pushdown, ledger, tfx_chain
+from benchmarks import dag_parse, dbt_build, demo, gx_pushdown, ledger, node_start, tfx_chain
 
 BENCHMARKS = {
     "parse": dag_parse.run,
+    "start": node_start.run,
     "tfx": tfx_chain.run,
+    "dbt": dbt_build.run,
     "demo": demo.run,
     "ledger": ledger.run,
     "gx": gx_pushdown.run,

@@ -1,0 +1,188 @@
+"""dbt in Airflow, against ``dbt build`` and Cosmos's watcher mode: one warehouse, one machine, one after the other.
+
+Counted for ``dbt build``: the whole process, imports included, with what it had parsed before. Counted in Airflow:
+from the first task queued to the last one done.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks import record
+from benchmarks.dbt_project import generate
+from headrace.cli.airflow_api import AirflowApi
+from headrace.cli.compile import compile_all
+from headrace.cli.stack import find_running_api
+from headrace.settings import Settings, load_settings
+
+ROOT = Path(__file__).parents[1]
+ROUNDS = int(os.environ.get("HEADRACE_BENCH_ROUNDS", "3"))
+PARTITION = "2013-01"
+DAG_FILE = """
+from datetime import datetime, timedelta
+from airflow.sdk import DAG, CronPartitionTimetable
+from cosmos import DbtTaskGroup, ExecutionConfig, ExecutionMode, LoadMode, ProfileConfig, ProjectConfig, RenderConfig
+from headrace import DbtTransform
+from headrace.settings import load_settings
+
+settings = load_settings()
+when = CronPartitionTimetable("0 0 1 * *", timezone="UTC", run_offset=-1, key_format="%Y-%m")
+common = dict(schedule=when, start_date=datetime(2013, 1, 1), end_date=datetime(2013, 1, 2), catchup=False)
+with DAG("headrace", **common):
+    DbtTransform({select!r})
+with DAG("cosmos", **common):
+    DbtTaskGroup(
+        group_id="dbt",
+        project_config=ProjectConfig(
+            settings.dbt_project_dir, manifest_path=settings.dbt_manifest, install_dbt_deps=False
+        ),
+        profile_config=ProfileConfig(
+            profile_name={profile!r}, target_name="local", profiles_yml_filepath=settings.dbt_profiles
+        ),
+        execution_config=ExecutionConfig(
+            execution_mode=ExecutionMode.WATCHER,
+            setup_operator_args=dict(pool="headrace_warehouse", retries=0),
+        ),
+        render_config=RenderConfig(
+            load_method=LoadMode.DBT_MANIFEST, select={select!r}.split(), emit_datasets=False
+        ),
+        operator_args=dict(
+            vars=dict(partition_key="{{{{ partition_key or '' }}}}"),
+            retries=1,
+            retry_delay=timedelta(seconds=10),
+            emit_datasets=False,
+            install_deps=False,
+        ),
+    )
+"""
+
+
+def run() -> None:
+    """Measure and print."""
+    figures = {}
+    for name, prepare in (("ours", prepare_ours), ("many", prepare_many)):
+        if os.environ.get("HEADRACE_BENCH_DBT", name) == name:
+            with tempfile.TemporaryDirectory(dir=ROOT / ".headrace") as folder:
+                figures[name] = measure(name, Path(folder), prepare(Path(folder)))
+    written = record.write("_".join(("dbt_build", *([] if len(figures) > 1 else figures))), figures)
+    print(f"  {written.relative_to(ROOT)}")
+
+
+def prepare_ours(folder: Path) -> str:
+    """Copy our project with its warehouse, which has landed partitions."""
+    warehouse = ROOT / ".headrace" / "warehouse" / "flights.duckdb"
+    if not warehouse.is_file():
+        raise SystemExit("no landed partitions: run 'make demo' first")
+    shutil.copytree(ROOT / "dbt_project", folder / "dbt_project", ignore=shutil.ignore_patterns("target", "logs"))
+    (folder / ".headrace" / "warehouse").mkdir(parents=True)
+    shutil.copy(warehouse, folder / ".headrace" / "warehouse")
+    return write_dags(folder, "flights", "+flight_features")
+
+
+def prepare_many(folder: Path) -> str:
+    generate(folder / "dbt_project", folder / "many.duckdb")
+    return write_dags(folder, "many", "")
+
+
+def write_dags(folder: Path, profile: str, select: str) -> str:
+    (folder / "dags").mkdir()
+    (folder / "dags" / "both.py").write_text(DAG_FILE.format(profile=profile, select=select))
+    return select
+
+
+def measure(name: str, folder: Path, select: str) -> dict[str, Any]:
+    settings = load_settings(folder)
+    compile_all(settings, say=lambda _: None)
+    command = [str(Path(sys.executable).with_name("headrace")), "up"]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")}
+    seconds: dict[str, list[float]] = {"dbt": [], "headrace": [], "cosmos": []}
+    up = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        api = wait_for_airflow(settings, up)
+        tasks = 0
+        for round_ in range(ROUNDS + 1):  # the first is a warm-up: of dbt's parse, of the files' cache
+            dbt = run_dbt(settings, select)
+            ours, tasks = run_dag(api, "headrace")
+            peer = run_dag(api, "cosmos")[0] if round_ or name == "ours" else 0.0
+            if round_:
+                for key, value in zip(seconds, (dbt, ours, peer), strict=True):
+                    seconds[key].append(value)
+            print(f"    {name}: dbt {dbt:.1f} s, headrace {ours:.1f} s, cosmos {peer:.1f} s", flush=True)
+    finally:
+        up.send_signal(signal.SIGINT)
+        up.wait()
+    return report(name, tasks, seconds)
+
+
+def report(name: str, tasks: int, seconds: dict[str, list[float]]) -> dict[str, Any]:
+    ratios = [ours / dbt for ours, dbt in zip(seconds["headrace"], seconds["dbt"], strict=True)]
+    more = [ours - dbt for ours, dbt in zip(seconds["headrace"], seconds["dbt"], strict=True)]
+    watcher = [ours / peer for ours, peer in zip(seconds["headrace"], seconds["cosmos"], strict=True)]
+    print(f"  {name}: {tasks} tasks, {ROUNDS} rounds")
+    print(f"    dbt build            {record.show(seconds['dbt'])}")
+    print(f"    Headrace in Airflow  {record.show(seconds['headrace'])}   ({record.show(ratios, '×')})")
+    print(f"    more than dbt build  {record.show(more)}")
+    print(f"    Cosmos WATCHER       {record.show(seconds['cosmos'])}   (ours {record.show(watcher, '×')})")
+    figures = {f"{key}_s": record.summarise(values) for key, values in seconds.items()}
+    return {
+        "tasks": tasks,
+        **figures,
+        "ratio": record.summarise(ratios),
+        "more_s": record.summarise(more),
+        "ratio_to_watcher": record.summarise(watcher),
+    }
+
+
+def run_dbt(settings: Settings, select: str) -> float:
+    """Run ``dbt build`` as an analyst does, with a target of its own; returns wall seconds."""
+    command = [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", "build"]
+    command += ["--project-dir", str(settings.dbt_project_dir), "--profiles-dir", str(settings.dbt_profiles.parent)]
+    command += ["--target-path", str(settings.project_dir / "target"), "--log-path", str(settings.project_dir / "logs")]
+    command += ["--vars", json.dumps({"partition_key": PARTITION}), *(["--select", select] if select else [])]
+    started = time.monotonic()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.monotonic() - started
+
+
+def run_dag(api: AirflowApi, dag_id: str) -> tuple[float, int]:
+    """Run a DAG; returns the seconds from its first task queued to its last one done, and how many tasks it has."""
+    run_id = api.trigger(dag_id, PARTITION)
+    while (state := api.run(dag_id, run_id)["state"]) not in ("success", "failed"):
+        time.sleep(0.5)
+    tasks: list[dict[str, Any]] = []
+    while True:
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        page = api._get(path, limit=100, offset=len(tasks))
+        tasks += page["task_instances"]
+        if len(tasks) >= page["total_entries"]:
+            break
+    if state != "success":
+        raise SystemExit(f"the run of {dag_id} failed: {Counter(task['state'] for task in tasks)}")
+    first = min(datetime.fromisoformat(task["queued_when"]) for task in tasks if task["queued_when"])
+    last = max(datetime.fromisoformat(task["end_date"]) for task in tasks)
+    return (last - first).total_seconds(), len(tasks)
+
+
+def wait_for_airflow(settings: Settings, up: "subprocess.Popen[bytes]") -> AirflowApi:
+    while True:
+        if up.poll() is not None:
+            raise SystemExit("Airflow did not start")
+        api = find_running_api(settings)
+        if api is not None and api.is_healthy():
+            for dag_id in ("headrace", "cosmos"):
+                api.wait_for_dag(dag_id)
+            return api
+        time.sleep(0.5)
+
+
+if __name__ == "__main__":
+    run()
