@@ -78,8 +78,8 @@ def load_compiled_warehouse_path(profiles: Path) -> Path:
 def build_profiles(dbt_project_dir: Path) -> dict[str, Any]:
     """Build a profiles file that holds wherever dbt is started from: as the user's own, with an absolute path.
 
-    Cosmos runs dbt in a temporary copy of the project, where a relative path would lead elsewhere. Other values
-    stay as they are written, so that no secret is rendered into a file.
+    dbt takes a relative path from the folder in which it is started. Other values stay as they are written, so that no
+    secret is rendered into a file.
     """
     name, target, output = load_profile(dbt_project_dir)
     if output.get("type") == "duckdb" and output.get("path") and output["path"] != ":memory:":
