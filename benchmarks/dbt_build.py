@@ -103,9 +103,8 @@ def measure(name: str, folder: Path, select: str) -> dict[str, Any]:
     settings = load_settings(folder)
     compile_all(settings, say=lambda _: None)
     command = [str(Path(sys.executable).with_name("headrace")), "up"]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")}
     seconds: dict[str, list[float]] = {"dbt": [], "headrace": [], "cosmos": []}
-    up = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    up = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         api = wait_for_airflow(settings, up)
         tasks = 0

@@ -16,6 +16,7 @@ KEY_PREFIX = "headrace_dbt_ends_"
 BUILD_OPERATOR = "DbtBuildOperator"  # the name by which Airflow's database knows the task
 FLUSH_SECONDS = 0.2
 PATIENCE_SECONDS = 120
+ASKED_AT_ONCE = 200  # the question is one address, whose length is limited
 OPEN_STATES = frozenset({None, "up_for_reschedule"})
 
 
@@ -74,12 +75,15 @@ class TaskEndReporter:
                 time.sleep(FLUSH_SECONDS)
         return left
 
-    def _list_open(self, task_ids: Collection[str]) -> list[str]:
-        states = self._task_instance.get_task_states(
-            dag_id=self._task_instance.dag_id, task_ids=list(task_ids), run_ids=[self._run_id]
-        )
-        of_run = states.get(self._run_id) or {}
-        return [task_id for task_id in task_ids if of_run.get(task_id) in OPEN_STATES]
+    def _list_open(self, task_ids: Sequence[str]) -> list[str]:
+        found: list[str] = []
+        for part in (task_ids[at : at + ASKED_AT_ONCE] for at in range(0, len(task_ids), ASKED_AT_ONCE)):
+            states = self._task_instance.get_task_states(
+                dag_id=self._task_instance.dag_id, task_ids=list(part), run_ids=[self._run_id]
+            )
+            of_run = states.get(self._run_id) or {}
+            found += [task_id for task_id in part if of_run.get(task_id) in OPEN_STATES]
+        return found
 
     def _flush_often(self) -> None:
         while not self._stop.wait(FLUSH_SECONDS):
