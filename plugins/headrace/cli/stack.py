@@ -39,7 +39,7 @@ def running_stack(
         except ConfigurationError as error:
             say(f"{error.message}\nA DAG that needs {name} does not load until this is mended; the others do.")
     stack.refuse_second()
-    runtime = StackRuntime(settings)
+    runtime = StackRuntime(settings, stack.environment())
     try:
         stack.start(say)
         api = AirflowApi(stack.url)

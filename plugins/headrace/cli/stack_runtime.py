@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from headrace.cli.compile import find_pipelines
 from headrace.jobs.environment import build_worker_environment
@@ -19,10 +19,15 @@ class StackRuntime:
     """Starts the runtime ahead of the first node, and stops it with Airflow; one that ran before is left alone.
 
     It serves every project of this user: nodes of another project that it runs then go on, and the next starts anew.
+
+    Args:
+        settings: The project's.
+        environment: That of this Airflow's tasks, which decides what runtime they will ask for.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._client = RuntimeClient(settings.tfx_python, build_worker_environment(settings.state_dir))
+    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+        worker_environment = build_worker_environment(settings.state_dir, environment)
+        self._client = RuntimeClient(settings.tfx_python, worker_environment)
         self._wanted = load_tfx_runtime_settings().enabled and settings.tfx_python.exists()
         self._wanted = self._wanted and bool(find_pipelines(settings))
         self._ran_before = self._find_process() is not None

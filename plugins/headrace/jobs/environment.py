@@ -1,14 +1,21 @@
 """The environment in which another interpreter runs this package; either interpreter."""
 
 import os
+import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 DROPPED = ("AIRFLOW", "_AIRFLOW", "PYTHON", "VIRTUAL_ENV")
 
 
-def build_worker_environment(state_dir: Path) -> dict[str, str]:
-    """Build the TFX interpreter's environment: this process's, without Airflow's own settings and secrets."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(DROPPED)}
+def build_worker_environment(state_dir: Path, base: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Build the TFX interpreter's environment: a task's, without Airflow's own settings and secrets.
+
+    Args:
+        state_dir: Where a link to this package is made, for the other interpreter to import it by.
+        base: The task's environment; this process's by default.
+    """
+    kept = {key: value for key, value in base.items() if not key.startswith(DROPPED)}
     return {**kept, "PYTHONPATH": str(build_import_path(state_dir / "import_path")), "PYTHONUNBUFFERED": "1"}
 
 
@@ -21,8 +28,7 @@ def build_import_path(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     package, link = Path(__file__).parents[1], folder / "headrace"
     if not link.is_symlink() or link.readlink() != package:
-        fresh = folder / f".headrace.{os.getpid()}"
-        fresh.unlink(missing_ok=True)
+        fresh = folder / f".headrace.{uuid.uuid4().hex}"
         fresh.symlink_to(package)
         fresh.replace(link)
     return folder

@@ -59,7 +59,7 @@ class JobExit:
 class Job:
     """One long command, known by its folder."""
 
-    poll_seconds = 0.2
+    poll_seconds = 0.05
 
     def __init__(self, folder: Path, lease_seconds: float = 900) -> None:
         self.folder = folder

@@ -32,12 +32,11 @@ from headrace.jobs.runtime_place import (
     fingerprint_runtime,
     keep_fixed,
 )
-from headrace.jobs.supervise import MARK
+from headrace.jobs.supervise import MARK, MARK_PLACEHOLDER
 
 START_SECONDS = 90
 BUSY_PAUSE_SECONDS = 0.5
 BUSY_SAY_SECONDS = 30
-_PLACEHOLDER = "-" * 32
 _INHERITED = ("HOME", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER", "XDG_RUNTIME_DIR")
 
 
@@ -218,7 +217,7 @@ class RuntimeClient:
         environment |= {
             **keep_fixed(self._environment),
             "PYTHONPATH": str(build_import_path(folder / f"{self.place.key}.path")),
-            MARK: _PLACEHOLDER,
+            MARK: MARK_PLACEHOLDER,
         }
         command = [
             *(str(self._tfx_python), "-m", "headrace.tfx_worker", "runtime", "--folder", str(folder)),

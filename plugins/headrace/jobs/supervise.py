@@ -27,6 +27,7 @@ EXIT_FILE = "exit.json"
 LEASE_FILE = "lease"
 LOG_FILE = "log"
 MARK = "HEADRACE_JOB"
+MARK_PLACEHOLDER = "-" * 32  # of an attempt's length, and of no attempt
 ALREADY_RUNNING = 75  # EX_TEMPFAIL
 COULD_NOT_START = 127
 GRACE_SECONDS = 10

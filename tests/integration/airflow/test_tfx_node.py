@@ -271,3 +271,23 @@ def wait_for(condition, seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
+
+
+def test_without_the_runtime_the_node_runs_all_the_same_and_its_log_says_why(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRFLOW__HEADRACE__TFX_RUNTIME", "auto")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / "headrace").mkdir(mode=0o755)
+    project.interpret("NodeOutcome('Trainer', 'COMPLETE', 3, outputs={'model': [{'uri': '/m'}]}).write(folder)")
+    task = project.task()
+    said: list[str] = []
+
+    def take(text: str, *values: object) -> None:
+        said.append(text % values if values else text)
+
+    monkeypatch.setattr(TfxNodeOperator, "log", SimpleNamespace(info=take, warning=take))
+    assert task.execute(project.context(1))["outputs"] == {"model": ["/m"]}
+    assert project.times_started == 1
+    (line,) = [line for line in said if "fresh process" in line]
+    assert line.endswith("is not a folder of this user's alone (mode 0700): remove it")

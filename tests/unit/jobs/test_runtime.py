@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from runtime_stand_in import StandIn, alive, follow, read_numbers, wait_for
 
 from headrace.contracts.files import read_json
-from headrace.jobs.job import Job
+from headrace.jobs.job import Job, JobExit
 from headrace.jobs.processes import find_marked
 from headrace.jobs.runtime import BUSY_PAUSE_SECONDS
 from headrace.jobs.runtime_place import RuntimeUnavailableError
@@ -123,6 +125,25 @@ def test_a_node_whose_supervisor_was_killed_keeps_its_folder_and_can_be_ended(
     job.kill(grace_seconds=0.2)
     wait_for(lambda: not alive(node))
     assert "without leaving an exit code" in follow(job)[0].describe()
+
+
+def test_a_killed_watcher_is_replaced_by_one_that_reads_the_folder(stand_in: StandIn) -> None:
+    folder = stand_in.folder / "runs" / "dag" / "run" / "node"
+    code = "import time; print('a', flush=True); time.sleep(1); print('b')"
+    watcher = (
+        "import os\nfrom pathlib import Path\n"
+        "from headrace.jobs.job import Job\nfrom headrace.jobs.limits import NodeLimits\n"
+        "from headrace.jobs.runtime import start_worker\n"
+        f"job = Job(Path({str(folder)!r}))\n"
+        f"start_worker(job, Path({str(stand_in.python)!r}), [{code!r}], dict(os.environ), NodeLimits(), print)\n"
+        "os.killpg(0, 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", watcher], env=stand_in.environment, start_new_session=True, check=False)
+    job = Job(folder)
+    assert job.is_running(), "it and its runtime outlive the task's process group"
+    assert stand_in.client.read_process() is not None
+    assert follow(job) == (JobExit(code=0), ["a", "b"])
+    assert job.is_waiting_to_be_collected()
 
 
 def test_kill_reaches_what_was_forked_started_and_moved_away(stand_in: StandIn, tmp_path: Path) -> None:

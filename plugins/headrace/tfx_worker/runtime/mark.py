@@ -10,9 +10,8 @@ import ctypes
 import os
 from pathlib import Path
 
-from headrace.jobs.supervise import MARK
+from headrace.jobs.supervise import MARK, MARK_PLACEHOLDER
 
-PLACEHOLDER = "-" * 32
 _STAT, _ENVIRON = Path("/proc/self/stat"), Path("/proc/self/environ")
 _ENV_START = 50 - 3  # of proc_pid_stat(5), whose third field is the first after the command's closing parenthesis
 
@@ -25,11 +24,11 @@ def write_mark(attempt: str) -> None:
     """
     os.environ[MARK] = attempt
     found = _ENVIRON.read_bytes()
-    entry = b"\0" + f"{MARK}={PLACEHOLDER}".encode() + b"\0"
+    entry = b"\0" + f"{MARK}={MARK_PLACEHOLDER}".encode() + b"\0"
     at = (b"\0" + found).find(entry)
-    if at < 0 or len(attempt.encode()) != len(PLACEHOLDER):
+    if at < 0 or len(attempt.encode()) != len(MARK_PLACEHOLDER):
         raise OSError(f"no place for the mark {attempt} in {_ENVIRON}")
     start = int(_STAT.read_text().rpartition(")")[2].split()[_ENV_START])
-    ctypes.memmove(start + at + len(MARK) + 1, attempt.encode(), len(PLACEHOLDER))
+    ctypes.memmove(start + at + len(MARK) + 1, attempt.encode(), len(MARK_PLACEHOLDER))
     if f"{MARK}={attempt}".encode() not in _ENVIRON.read_bytes().split(b"\0"):
         raise OSError(f"the mark {attempt} does not show in {_ENVIRON}")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from headrace.contracts.runtime import StartRequest
-from headrace.jobs.supervise import Limits, supervise
+from headrace.jobs.supervise import MARK, Limits, supervise
 from headrace.tfx_worker.cli import main
 from headrace.tfx_worker.runtime.mark import write_mark
 
@@ -41,16 +41,15 @@ def _run(request: StartRequest) -> NoReturn:
     try:
         _become(request)
         code = main(request.argv)
-        threading._shutdown()  # type: ignore[attr-defined] # a process ends after its threads
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except BaseException:  # noqa: BLE001 - this process ends here, whatever happened
         traceback.print_exc()
     finally:
-        with contextlib.suppress(BaseException):
-            atexit._run_exitfuncs()
-            sys.stdout.flush()
-            sys.stderr.flush()
+        # As an interpreter ends: after its threads and exit handlers; but its memory is not worth tidying up.
+        for finish in (threading._shutdown, atexit._run_exitfuncs, sys.stdout.flush, sys.stderr.flush):
+            with contextlib.suppress(BaseException):
+                finish()
         os._exit(code)
 
 
@@ -60,9 +59,8 @@ def _become(request: StartRequest) -> None:
         signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
     os.umask(request.umask)
     os.chdir(request.cwd)
-    mark = dict(os.environ)
     os.environ.clear()
-    os.environ.update({**request.environment, "HEADRACE_JOB": mark["HEADRACE_JOB"]})
+    os.environ.update({**request.environment, MARK: request.attempt})
     time.tzset()
     tempfile.tempdir = None
     sys.argv = ["headrace.tfx_worker", *request.argv]
