@@ -159,8 +159,9 @@ def _create_engine(address: URL) -> Engine:
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
-        timeouts = f"-c lock_timeout={WAIT_SECONDS}s -c timezone=UTC"
-        connect_args = {"connect_timeout": 10, "options": timeouts, "application_name": "headrace"}
+        # Short statements only: to compile one takes Postgres longer than to run it.
+        settings = f"-c lock_timeout={WAIT_SECONDS}s -c timezone=UTC -c jit=off"
+        connect_args = {"connect_timeout": 10, "options": settings, "application_name": "headrace"}
         engine = create_engine(address, connect_args=connect_args, pool_pre_ping=True, **options)
         event.listen(engine, "begin", _begin_postgres)
     event.listen(engine, "connect", _note_process)

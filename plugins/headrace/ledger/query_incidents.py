@@ -97,10 +97,11 @@ def list_incidents(
 
 def count_states(connection: Connection, conditions: Sequence[Any], now: datetime) -> dict[str, int]:
     """Count what matches by effective state, each no further than just beyond ``COUNTED``."""
-    counts = dict.fromkeys(STATES, 0)
-    for branch in list_branches(STATES, now):
-        found = select(incident.c.id).where(*branch.conditions, *conditions).limit(COUNTED + 1).subquery()
-        counts[branch.state] += connection.execute(select(func.count()).select_from(found)).scalar() or 0
+    counts, branches = dict.fromkeys(STATES, 0), list_branches(STATES, now)
+    found = [select(incident.c.id).where(*each.conditions, *conditions).limit(COUNTED + 1) for each in branches]
+    numbers = [select(func.count()).select_from(each.subquery()).scalar_subquery() for each in found]
+    for branch, number in zip(branches, connection.execute(select(*numbers)).one(), strict=True):
+        counts[branch.state] += number
     return _cap(counts)
 
 
