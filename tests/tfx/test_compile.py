@@ -45,6 +45,15 @@ def test_every_folder_lies_under_the_state_folder(flights: Project) -> None:
         assert str(flights.state_dir / folder) in text
 
 
+def test_beam_arguments_are_those_of_one_process_unless_others_are_given(penguins: Project, tmp_path: Path) -> None:
+    assert "--sdk_container_image=none" in (penguins.compiled_dir / IR_FILE).read_text()
+    code, said = penguins.compile("--out", str(tmp_path), "--arg", 'beam_pipeline_args=["--direct_num_workers=1"]')
+    assert code == 0, said
+    text = (tmp_path / IR_FILE).read_text()
+    assert "--direct_num_workers=1" in text
+    assert "--sdk_container_image" not in text
+
+
 def test_a_compile_is_stale_when_what_it_imported_changed(penguins: Project) -> None:
     compiled = penguins.load_compiled()
     assert compiled.changed_sources(penguins.pipelines_dir) == []

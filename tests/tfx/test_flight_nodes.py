@@ -51,7 +51,7 @@ def test_an_unknown_or_missing_parameter_is_a_bad_request(flights: Project) -> N
     assert flights.run_node("ParquetExampleGen", "none", partition_key="2009-01", colour=1) == (3, None)
     assert flights.run_node("ParquetExampleGen", "none", partition_key="2009-01", window="many") == (3, None)
     assert flights.run_node("NoSuchNode", "none", partition_key="2009-01") == (3, None)
-    assert "it has ImportSchemaGen" in flights.logs["NoSuchNode"]
+    assert "it has EvaluationSchema, ImportSchemaGen" in flights.logs["NoSuchNode"]
 
 
 def test_a_node_whose_inputs_are_not_there_says_which(flights: Project) -> None:

@@ -33,10 +33,11 @@ LONG_TAILED = ("origin_departure_delay_4h", "plane_last_arrival_delay", "plane_h
 # Whether this one is missing is itself an input: the plane has not flown out of New York lately.
 PRESENCE_OF = "plane_last_arrival_delay"
 
+# Models are evaluated by each of these; evaluation_schema.pbtxt must have them.
+SLICES = ("carrier", "origin")
+
 FEATURES = (*CATEGORIES, *NUMBERS, *LONG_TAILED)
 
 # What preprocessing_fn hands to the model.
 TRANSFORMED_WORDS = "words"
 TRANSFORMED_NUMBERS = "numbers"
-TRANSFORMED_NUMBERS_SIZE = len(NUMBERS) + len(LONG_TAILED) + 1
-VOCABULARY = "words_vocabulary"

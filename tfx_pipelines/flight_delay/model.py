@@ -1,5 +1,8 @@
 """The flight delay model: embeddings of words beside scaled numbers, a small network; TFX interpreter."""
 
+from collections.abc import Callable
+
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
@@ -7,17 +10,19 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from flight_delay.columns import (
     CATEGORIES,
-    LABEL,
+    LONG_TAILED,
+    NUMBERS,
+    PRESENCE_OF,
     TRANSFORMED_NUMBERS,
-    TRANSFORMED_NUMBERS_SIZE,
     TRANSFORMED_WORDS,
-    VOCABULARY,
 )
 from flight_delay.signatures import build_signatures
+from flight_delay.training_rows import Rows, in_batches, load_rows, shuffle_batches
 
 _SEED = 2013
-_BATCH_ROWS = 512
-_SHUFFLE_ROWS = 100_000  # three months: a window in time order must be mixed
+_NUMBERS = (*NUMBERS, *LONG_TAILED)  # in the order of preprocessing_fn
+_MIN_COUNT = 20  # rarer words share one embedding, so that no single flight is learnt by heart
+_CLIP = 6.0  # standard deviations
 _EMBEDDING = 4
 _LEARNING_RATE = 2e-3
 
@@ -31,13 +36,13 @@ def run_fn(fn_args: FnArgs) -> None:
     """
     keras.utils.set_random_seed(_SEED)
     transform = tft.TFTransformOutput(fn_args.transform_output)
-    model = build_model(transform.vocabulary_size_by_name(VOCABULARY) + 1, fn_args.train_steps)
-    train = load_batches(fn_args.train_files, transform, training=True)
-    evaluation = load_batches(fn_args.eval_files, transform, training=False)
+    train = load_rows(fn_args.train_files, transform)
+    model = build_model(train, fn_args.train_steps)
     # One "epoch" a quarter of the steps: the log shows how training goes.
     epochs = 4 if fn_args.train_steps >= 4 else 1
-    model.fit(train, steps_per_epoch=fn_args.train_steps // epochs, epochs=epochs, verbose=2)
-    model.evaluate(evaluation, steps=fn_args.eval_steps or None, verbose=2)
+    batches = shuffle_batches(train, _SEED)
+    model.fit(batches, steps_per_epoch=fn_args.train_steps // epochs, epochs=epochs, verbose=2)
+    model.evaluate(in_batches(load_rows(fn_args.eval_files, transform)), steps=fn_args.eval_steps or None, verbose=2)
     # Without traces of every layer: they take 20 s, and only a model that is trained on further needs them.
     signatures = build_signatures(model, transform)
     model.save(
@@ -45,15 +50,24 @@ def run_fn(fn_args: FnArgs) -> None:
     )
 
 
-def build_model(vocabulary_size: int, train_steps: int) -> keras.Model:
-    """Build the compiled network; logits in, cross entropy and AUC reported."""
-    words = keras.Input([len(CATEGORIES)], dtype=tf.int64, name=TRANSFORMED_WORDS)
-    numbers = keras.Input([TRANSFORMED_NUMBERS_SIZE], name=TRANSFORMED_NUMBERS)
+def build_model(rows: Rows, train_steps: int) -> keras.Model:
+    """Build the compiled network; logits in, cross entropy and AUC reported.
+
+    Args:
+        rows: The training rows, from which its first layers take the vocabulary and the scale of the numbers.
+        train_steps: Batches until the learning rate has fallen to 0.
+    """
+    lookup = keras.layers.StringLookup(vocabulary=_frequent(rows[TRANSFORMED_WORDS]))
+    words = keras.Input([len(CATEGORIES)], dtype=tf.string, name=TRANSFORMED_WORDS)
+    numbers = keras.Input([len(_NUMBERS)], name=TRANSFORMED_NUMBERS)
+    scaled = _build_scale(rows[TRANSFORMED_NUMBERS].numpy())(numbers)
+    scaled = tf.clip_by_value(tf.where(tf.math.is_nan(scaled), tf.zeros_like(scaled), scaled), -_CLIP, _CLIP)
+    absent = tf.cast(tf.math.is_nan(tf.gather(numbers, [_NUMBERS.index(PRESENCE_OF)], axis=1)), tf.float32)
     regularizer = keras.regularizers.l2(1e-4)
-    embedded = keras.layers.Flatten()(
-        keras.layers.Embedding(vocabulary_size, _EMBEDDING, embeddings_regularizer=keras.regularizers.l2(1e-5))(words)
+    embedding = keras.layers.Embedding(
+        lookup.vocabulary_size(), _EMBEDDING, embeddings_regularizer=keras.regularizers.l2(1e-5)
     )
-    hidden = keras.layers.Concatenate()([embedded, numbers])
+    hidden = keras.layers.Concatenate()([keras.layers.Flatten()(embedding(lookup(words))), scaled, absent])
     for units in (64, 32):
         hidden = keras.layers.Dense(units, activation="relu", kernel_regularizer=regularizer)(hidden)
         hidden = keras.layers.Dropout(0.2)(hidden)
@@ -67,31 +81,31 @@ def build_model(vocabulary_size: int, train_steps: int) -> keras.Model:
     return model
 
 
+def _frequent(words: tf.Tensor) -> np.ndarray:
+    """Return the words that stand in at least 20 rows; all others are the lookup's one "out of vocabulary"."""
+    found, _, counts = tf.unique_with_counts(tf.reshape(words, [-1]), out_idx=tf.int64)
+    return found.numpy()[counts.numpy() >= _MIN_COUNT]
+
+
+def _build_scale(numbers: np.ndarray) -> keras.layers.Normalization:
+    """Build the layer that scales each column to mean 0 and variance 1 over the values that are there."""
+    present = [column[~np.isnan(column)] for column in numbers.T]
+    return keras.layers.Normalization(
+        mean=[column.mean(dtype=np.float64) if len(column) else 0.0 for column in present],
+        variance=[column.var(dtype=np.float64) if len(column) else 0.0 for column in present],
+    )
+
+
 class _UnconvertedModel(keras.Model):
     """Keeps AutoGraph from rewriting all of tf_keras, which takes 25 s.
 
     AutoGraph exempts ``keras``, but not ``tf_keras``, the same code under another name. Nothing here needs AutoGraph.
-    ``fit`` turns it on again, whatever surrounds it, so it is turned off here and around ``run_fn``.
     """
 
-    @tf.autograph.experimental.do_not_convert
-    def train_step(self, data: object) -> dict[str, tf.Tensor]:
-        return super().train_step(data)
+    def make_train_function(self, force: bool = False) -> Callable[..., dict[str, tf.Tensor]]:
+        self.train_function = tf.function(lambda batches: self.train_step(next(batches)), autograph=False)
+        return self.train_function
 
-    @tf.autograph.experimental.do_not_convert
-    def test_step(self, data: object) -> dict[str, tf.Tensor]:
-        return super().test_step(data)
-
-
-def load_batches(files: list[str], transform: tft.TFTransformOutput, training: bool) -> tf.data.Dataset:
-    """Load transformed examples as ``(inputs, label)`` batches; training repeats for ever, shuffled by a fixed seed."""
-    spec = transform.transformed_feature_spec()
-
-    def parse(batch: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        features = tf.io.parse_example(batch, spec)
-        return features, features.pop(LABEL)
-
-    records = tf.data.TFRecordDataset(tf.io.gfile.glob(files), compression_type="GZIP")
-    if training:
-        records = records.cache().shuffle(_SHUFFLE_ROWS, seed=_SEED).repeat()
-    return records.batch(_BATCH_ROWS).map(parse, num_parallel_calls=2).prefetch(2)
+    def make_test_function(self, force: bool = False) -> Callable[..., dict[str, tf.Tensor]]:
+        self.test_function = tf.function(lambda batches: self.test_step(next(batches)), autograph=False)
+        return self.test_function
