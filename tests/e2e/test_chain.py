@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import duckdb
 import pytest
@@ -180,6 +181,38 @@ def test_sql_that_does_not_compile_ends_red_and_goes_on_when_it_is_mended(
     assert (penguins.features_dir / "penguin_features" / "2008.parquet").is_file()
 
 
+def test_a_killed_dbt_process_fails_its_tasks_and_a_clear_builds_them(
+    project: Path, penguins: Settings, airflow: AirflowApi
+) -> None:
+    build = "dbt.dbt_producer_watcher"
+    airflow.wait_for_dag(DATAOPS)
+    run_id = airflow.trigger(DATAOPS, "2008")
+    path = f"/api/v2/dags/{DATAOPS}/dagRuns/{run_id}/taskInstances/{quote(build)}"
+    wait_for(lambda: airflow._get(path)["state"] == "running" and airflow._get(path)["pid"], "dbt runs")
+    os.kill(int(airflow._get(path)["pid"]), signal.SIGKILL)
+    wait_for(lambda: airflow.run(DATAOPS, run_id)["state"] in ("success", "failed"), "the run ends", 120)
+    states = {task.task_id: task.state for task in airflow.tasks(DATAOPS, run_id)}
+    assert states[build] == "failed"
+    assert {states[f"dbt.penguin_features.{name}"] for name in ("run", "test")} == {"upstream_failed"}
+    assert states["publish"] == "upstream_failed"
+
+    clear_failed(airflow, run_id)
+    tasks = {task.task_id: task for task in airflow.tasks(DATAOPS, run_id)}
+    assert {task.state for task in tasks.values()} == {"success"}, tasks
+    model = tasks["dbt.penguin_features.run"]
+    assert model.try_number == 1, "no worker ran it"
+    assert "OK created" in read_task_log(airflow, DATAOPS, run_id, model)
+
+    # One model, cleared by itself: it runs in a worker, and the process does not.
+    clear = {"dry_run": False, "dag_run_id": run_id, "task_ids": [model.task_id], "only_failed": False}
+    airflow._send("POST", f"/api/v2/dags/{DATAOPS}/clearTaskInstances", clear)
+    wait_for(lambda: airflow.run(DATAOPS, run_id)["state"] in ("success", "failed"), "the run ends", 120)
+    tasks = {task.task_id: task for task in airflow.tasks(DATAOPS, run_id)}
+    assert (tasks[model.task_id].state, tasks[model.task_id].try_number) == ("success", 2)
+    assert tasks[build].try_number == 2, "its clear was the one before"
+    assert "1 of 1 OK created" in read_task_log(airflow, DATAOPS, run_id, tasks[model.task_id])
+
+
 def test_a_dbt_test_that_fails_stops_the_chain(
     project: Path, penguins: Settings, airflow: AirflowApi, features_sql: Path
 ) -> None:
@@ -192,12 +225,25 @@ def test_a_dbt_test_that_fails_stops_the_chain(
     (run,) = report["runs"]
     assert run["tasks"]["publish"]["state"] == "upstream_failed"
 
-    # Cleared with nothing mended: dbt builds again, tests without a task of their own included, and it is red again.
+    # The one process ran to its end; the test's own task is red, and was tried again by itself.
+    test = "dbt.penguin_features.test"
+    tasks = {task.task_id: task for task in airflow.tasks(DATAOPS, run["run_id"])}
+    assert (tasks["dbt.dbt_producer_watcher"].state, tasks["dbt.dbt_producer_watcher"].try_number) == ("success", 1)
+    assert (tasks[test].state, tasks[test].try_number) == ("failed", 2)
+
+    # Cleared with nothing mended: the model is really built and tested again, and it is red again.
     clear_failed(airflow, run["run_id"])
     tasks = {task.task_id: task for task in airflow.tasks(DATAOPS, run["run_id"])}
-    assert (tasks["dbt.dbt_producer_watcher"].state, tasks["dbt.dbt_producer_watcher"].try_number) == ("failed", 2)
+    assert tasks[test].state == "failed"
+    assert tasks[test].try_number > 2
+    assert "OK created sql incremental model" in read_task_log(airflow, DATAOPS, run["run_id"], tasks[test])
     assert tasks["publish"].state == "upstream_failed"
     assert not (penguins.features_dir / "penguin_features" / "2009.parquet").exists()
+
+
+def read_task_log(api: AirflowApi, dag_id: str, run_id: str, task: TaskState) -> str:
+    path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{quote(task.task_id)}/logs/{task.try_number}"
+    return json.dumps(api._get(path, full_content=True)["content"])
 
 
 def clear_failed(api: AirflowApi, run_id: str) -> None:
