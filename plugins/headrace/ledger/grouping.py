@@ -154,7 +154,7 @@ def load_causes(connection: Connection, cases: Collection[Case]) -> Causes:
     found: dict[int, Candidate] = {}
     query = _build_oldest(with_keys="" not in keys)
     for some in chunk(sorted(names)):
-        rows = connection.execute(query, {"datasets": list(some), "keys": sorted({*keys, ""})})
+        rows: Any = connection.execute(query, {"datasets": list(some), "keys": sorted({*keys, ""})})
         for id_, dataset, severity, key, blocks, skipped in rows:
             candidate = found.setdefault(id_, Candidate(id_, dataset, Severity(severity), bool(skipped)))
             candidate.partitions[key] = bool(blocks)

@@ -147,8 +147,8 @@ def load_cases(
             query = select(incident).where(column.in_(some))
             if not settled:
                 query = query.where(_is_unsettled(partition_keys))
-            for row in connection.execute(query).mappings():
-                cases[row["id"]] = _build_case(dict(row))
+            for found in connection.execute(query).mappings():
+                cases[found["id"]] = _build_case(dict(found))
     c = incident_partition.c
     unsettled = [state.value for state in PartitionState if state.unsettled]
     for some in chunk(sorted(cases)):

@@ -138,7 +138,8 @@ def _walk(connection: Connection, names: Collection[str], here: Any, there: Any)
     edges: set[tuple[str, str]] = set()
     query = _build_walk(here, there)
     for some in chunk(sorted(names)):
-        edges.update((up, down) for up, down in connection.execute(query, {"names": list(some)}))
+        rows: Any = connection.execute(query, {"names": list(some)})
+        edges.update((up, down) for up, down in rows)
     return edges
 
 

@@ -100,7 +100,8 @@ def count_states(connection: Connection, conditions: Sequence[Any], now: datetim
     counts, branches = dict.fromkeys(STATES, 0), list_branches(STATES, now)
     found = [select(incident.c.id).where(*each.conditions, *conditions).limit(COUNTED + 1) for each in branches]
     numbers = [select(func.count()).select_from(each.subquery()).scalar_subquery() for each in found]
-    for branch, number in zip(branches, connection.execute(select(*numbers)).one(), strict=True):
+    row: Any = connection.execute(select(*numbers)).one()
+    for branch, number in zip(branches, row, strict=True):
         counts[branch.state] += number
     return _cap(counts)
 
