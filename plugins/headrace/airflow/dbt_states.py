@@ -7,7 +7,7 @@ does it; who comes second finds the task ended.
 
 import logging
 import threading
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
@@ -112,20 +112,21 @@ def _end(session: "Session", task_instance: "TaskInstance", end: dict[str, Any])
     from airflow.models.trigger import handle_event_submit
     from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent
     from airflow.utils.net import get_hostname
+    from airflow.utils.state import TaskInstanceState
 
     from headrace.airflow.dbt_logs import write_log
 
     if task_instance.state is None:
         task_instance.try_number += 1
+    now = datetime.now(UTC)
     task_instance.hostname = get_hostname()  # type: ignore[no-untyped-call]
-    if end["started"]:
-        task_instance.start_date = datetime.fromisoformat(end["started"])
-    if end["ended"]:
-        task_instance.end_date = datetime.fromisoformat(end["ended"])
+    task_instance.start_date = datetime.fromisoformat(end["started"]) if end["started"] else now
+    task_instance.end_date = datetime.fromisoformat(end["ended"]) if end["ended"] else now
     write_log(task_instance, end)
     if end["failed"]:
         handle_event_submit(TaskFailedEvent(), task_instance=task_instance, session=session)  # it knows of retries
     elif end["calls_back"]:
         handle_event_submit(TaskSuccessEvent(), task_instance=task_instance, session=session)
     else:
-        task_instance.set_state("success", session=session)
+        task_instance.state = TaskInstanceState.SUCCESS
+        task_instance.set_duration()
