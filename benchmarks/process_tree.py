@@ -8,17 +8,56 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class ProcessTree:
+    """A process and everything that it started, however far it moved away or renamed itself.
+
+    Airflow's processes rename themselves, which writes over the environment that would mark them. So a process belongs
+    to the tree when its parent, its session or its group does; what belonged to it once goes on belonging to it.
+
+    Args:
+        root: Pid of a process that leads a session.
+    """
+
+    def __init__(self, root: int) -> None:
+        self.root = root
+        self._known: dict[int, int] = {}
+
+    def members(self) -> list[Path]:
+        """Return the ``/proc`` folders of the processes that are there now."""
+        stats = {int(folder.name): fields for folder in Path("/proc").glob("[0-9]*") if (fields := _stat(folder))}
+        self._known = {pid: born for pid, born in self._known.items() if pid in stats and stats[pid][3] == born}
+        if self.root in stats:
+            self._known[self.root] = stats[self.root][3]
+        added = True
+        while added:
+            added = False
+            for pid, (parent, group, session, born, *_) in stats.items():
+                if pid not in self._known and self._known.keys() & {parent, group, session}:
+                    self._known[pid] = born
+                    added = True
+        return [Path(f"/proc/{pid}") for pid in self._known]
+
+    def pss_mb(self) -> float:
+        return sum(map(pss_mb, self.members()))
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time of the processes that are there now, those that they waited for included."""
+        return sum(sum(fields[4:]) for folder in self.members() if (fields := _stat(folder))) / TICKS
+
 
 class PeakMemory:
-    """Watches every process that carries a mark in its environment.
+    """Watches a tree of processes.
 
     Attributes:
         peak_mb: Largest sum of proportional set sizes seen, in MB.
     """
 
-    def __init__(self, mark: str) -> None:
-        self.mark = mark.encode()
+    def __init__(self, root: int) -> None:
         self.peak_mb = 0.0
+        self._tree = ProcessTree(root)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -32,15 +71,15 @@ class PeakMemory:
 
     def _watch(self) -> None:
         while not self._stop.wait(0.5):
-            self.peak_mb = max(self.peak_mb, sum(map(pss_mb, self._members())))
+            self.peak_mb = max(self.peak_mb, self._tree.pss_mb())
 
-    def _members(self) -> list[Path]:
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                if self.mark in (folder / "environ").read_bytes():
-                    found.append(folder)
-        return found
+
+def _stat(folder: Path) -> tuple[int, ...] | None:
+    """Return parent, group, session, start, and processor time in four parts, as proc_pid_stat(5) has them."""
+    with contextlib.suppress(OSError):
+        fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        return int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]), *map(int, fields[11:15])
+    return None
 
 
 def pss_mb(folder: Path) -> float:
@@ -53,11 +92,14 @@ def pss_mb(folder: Path) -> float:
 
 def measure(command: Sequence[str], environment: dict[str, str], cwd: Path) -> tuple[float, float, str]:
     """Run a command; returns wall seconds, peak memory of its tree in MB, and its standard output."""
-    mark = f"HEADRACE_BENCHMARK={os.getpid()}-{time.monotonic_ns()}"
-    name, _, value = mark.partition("=")
     started = time.monotonic()
-    with PeakMemory(mark) as memory:
-        done = subprocess.run(
-            command, env={**environment, name: value}, cwd=cwd, stdout=subprocess.PIPE, text=True, check=True
-        )
-    return time.monotonic() - started, memory.peak_mb, done.stdout
+    with (
+        subprocess.Popen(
+            command, env=environment, cwd=cwd, stdout=subprocess.PIPE, text=True, start_new_session=True
+        ) as process,
+        PeakMemory(process.pid) as memory,
+    ):
+        output, _ = process.communicate()
+    if process.returncode != 0:
+        raise subprocess.CalledProcessError(process.returncode, list(command), output)
+    return time.monotonic() - started, memory.peak_mb, output

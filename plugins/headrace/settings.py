@@ -135,6 +135,18 @@ def load_tfx_runtime_settings() -> TfxRuntimeSettings:
     return TfxRuntimeSettings(enabled=switch == "auto", limits=limits)
 
 
+def load_preload_enabled() -> bool:
+    """Load whether ``headrace up`` forks Airflow's components from one process that has imported Airflow.
+
+    Raises:
+        ConfigurationError: The value is none that can be meant.
+    """
+    switch = _Configured().get(SECTION, "preload") or "auto"
+    if switch not in ("auto", "off"):
+        raise ConfigurationError(f"[headrace] preload is {switch!r}: write auto, or off.")
+    return switch == "auto"
+
+
 def load_settings(project_dir: str | Path | None = None) -> Settings:
     """Load the settings of a project.
 

@@ -14,19 +14,23 @@ from pathlib import Path
 from typing import IO
 
 from headrace.cli.airflow_api import AirflowApi
+from headrace.cli.airflow_defaults import choose_defaults
+from headrace.cli.component_processes import ComponentParent, ComponentProcess
 from headrace.contracts.files import ContractError, make_private_folder, read_json, write_json
 from headrace.exceptions import ConfigurationError, HeadraceError
 from headrace.jobs.job import kill_all_jobs
 from headrace.jobs.processes import find_marked, is_alive, kill_marked, process_start_time
-from headrace.settings import Settings
+from headrace.settings import Settings, load_preload_enabled
 
 # Without --skip-serve-logs, two of them would serve their logs on every network interface; here all read the files.
+# The scheduler is last: its parent imports what tasks need meanwhile.
 COMPONENTS = {
     "api-server": (),
-    "scheduler": ("--skip-serve-logs",),
     "dag-processor": (),
     "triggerer": ("--skip-serve-logs",),
+    "scheduler": ("--skip-serve-logs",),
 }
+PARENT = "component parent"
 NOTIFIER = "notifier"
 NOTIFIER_MODULE = "headrace.airflow.notifier"
 NOTIFIER_PAUSE_SECONDS = 10
@@ -59,7 +63,8 @@ class AirflowStack:
 
     settings: Settings
     port: int = 0
-    _children: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+    _children: dict[str, ComponentProcess] = field(default_factory=dict)
+    _parent: ComponentParent | None = None
     _lock: IO[str] | None = None
     _reservation: socket.socket | None = None
     _notifier_started: float = 0.0
@@ -86,27 +91,21 @@ class AirflowStack:
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.settings.project_dir / "dags"),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(self.settings.project_dir / "plugins"),
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-            "AIRFLOW__CORE__PARALLELISM": "6",
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}",
             "AIRFLOW__API__HOST": HOST,
             "AIRFLOW__API__PORT": str(self.port),
             "AIRFLOW__API__BASE_URL": self.url,
-            "AIRFLOW__API__WORKERS": "1",
-            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
-            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
-            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
             "AIRFLOW__COSMOS__ENABLE_WATCHER_RELIABLE_RETRY": "False",
             "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
             "AIRFLOW__COSMOS__DBT_DOCS_PROJECTS": self._dbt_docs(),
             "AIRFLOW__HEADRACE__PROJECT_DIR": str(self.settings.project_dir),
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+            "SPT_NOENV": "1",  # a process that renames itself writes over its arguments, and not over its mark
             STACK_MARK: self.mark,
         }
-        return {**os.environ, **TELEMETRY_OFF, **core}
+        return {**os.environ, **choose_defaults(os.environ, self.home / "airflow.cfg"), **TELEMETRY_OFF, **core}
 
     def _dbt_docs(self) -> str:
         import json
@@ -135,13 +134,15 @@ class AirflowStack:
         )
         say("migrating Airflow's database")
         migrate = self._spawn("db migrate", "db", "migrate")
+        if sys.platform == "linux" and load_preload_enabled():
+            self._parent = ComponentParent(self.environment(), self._log(PARENT))  # it imports meanwhile
         if migrate.wait() != 0:
             raise ConfigurationError(f"Airflow's database could not be migrated: see {self._log('db migrate')}")
         del self._children["db migrate"]
         say(f"starting {', '.join([*COMPONENTS, NOTIFIER])}")
+        self._start_notifier()
         for component, options in COMPONENTS.items():
             self._spawn(component, component, *options)
-        self._start_notifier()
 
     def wait_until_ready(self, api: AirflowApi, timeout_seconds: float = 180) -> None:
         """Wait until every component reports itself healthy.
@@ -181,10 +182,14 @@ class AirflowStack:
         for child in self._children.values():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
-        kill_marked(STACK_MARK, self.mark, grace_seconds=0)
+        spare = None if self._parent is None else self._parent.pid  # it tells how the others ended
+        kill_marked(STACK_MARK, self.mark, grace_seconds=0, spare=spare)
         for child in self._children.values():
             child.wait()
         self._children.clear()
+        if self._parent is not None:
+            self._parent.close()
+            self._parent = None
         (self.settings.state_dir / STACK_FILE).unlink(missing_ok=True)
         if self._reservation is not None:
             self._reservation.close()
@@ -206,7 +211,7 @@ class AirflowStack:
 
             open_ledger(self.settings.ledger_path).dispose()
 
-    def _watch_notifier(self, child: "subprocess.Popen[bytes]") -> None:
+    def _watch_notifier(self, child: ComponentProcess) -> None:
         """Say that the notifier has ended and start another; one that ends again and again, less and less often."""
         age = time.monotonic() - self._notifier_started
         if child.poll() is None:
@@ -224,18 +229,22 @@ class AirflowStack:
         self._notifier_started = time.monotonic()
         self._spawn(NOTIFIER, module=NOTIFIER_MODULE)
 
-    def _spawn(self, name: str, *arguments: str, module: str = "airflow") -> "subprocess.Popen[bytes]":
+    def _spawn(self, name: str, *arguments: str, module: str = "airflow") -> ComponentProcess:
         log = self._log(name)
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as file:
-            child = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env=self.environment(),
-                start_new_session=True,
-            )
+        child: ComponentProcess | None = None
+        if self._parent is not None and self._parent.is_alive():
+            child = self._parent.fork(name, module, arguments, log)
+        if child is None:
+            with log.open("ab") as file:
+                child = subprocess.Popen(
+                    [sys.executable, "-m", module, *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    env=self.environment(),
+                    start_new_session=True,
+                )
         self._children[name] = child
         return child
 

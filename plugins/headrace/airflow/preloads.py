@@ -1,0 +1,76 @@
+"""What the parent of Airflow's components does once, before it forks them; orchestration interpreter.
+
+Only what starts no thread, opens no connection and reads no project: that is each component's own. So an edited DAG,
+suite or plugin of a project needs no restart that it did not need before.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib import import_module
+from importlib.metadata import entry_points
+
+FOR_ALL = (
+    "airflow",
+    "airflow.cli.commands.api_server_command",
+    "airflow.cli.commands.scheduler_command",
+    "airflow.cli.commands.dag_processor_command",
+    "airflow.cli.commands.triggerer_command",
+    "airflow.api_fastapi.app",
+    "airflow.api_fastapi.auth.managers.simple.simple_auth_manager",
+    "airflow.api_fastapi.core_api.routes.public",
+    "airflow.api_fastapi.core_api.routes.ui",
+    "airflow.api_fastapi.execution_api.routes",
+    "airflow.dag_processing.bundles.local",
+    "airflow.executors.local_executor",
+    "airflow.providers.standard.operators.python",
+    "airflow.sdk.execution_time.task_runner",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvicorn.protocols.websockets.auto",
+    "headrace.airflow.notifier_loop",
+    "headrace.airflow.blocks",
+    "headrace.airflow.task_groups.dbt_transform",
+)
+FOR_TASKS = (
+    "headrace.airflow.ledger",
+    "duckdb",
+    "great_expectations",
+    "dbt.cli.main",
+    "dbt.adapters.duckdb",
+)
+
+
+def list_steps_for_all() -> Iterator[Callable[[], object]]:
+    """Yield what every component needs, in the order in which it is to be done."""
+    yield from (partial(import_module, module) for module in FOR_ALL)
+    plugins = {entry.module for entry in entry_points(group="airflow.plugins")}
+    yield from (partial(import_module, module) for module in sorted(plugins))
+    yield configure_mappers
+    yield build_parser
+
+
+def list_steps_for_tasks() -> Iterator[Callable[[], object]]:
+    """Yield what tasks need, which are forked from the LocalExecutor's workers, and these from the scheduler."""
+    yield from (partial(import_module, module) for module in FOR_TASKS)
+
+
+def configure_mappers() -> None:
+    """Have SQLAlchemy relate Airflow's tables to each other, which every component else does at its first query."""
+    from airflow.models import import_all_models
+    from sqlalchemy.orm import configure_mappers as configure
+
+    import_all_models()  # type: ignore[no-untyped-call]
+    configure()
+
+
+def build_parser() -> None:
+    """Build the parser of ``airflow``'s command line, which Airflow keeps."""
+    from airflow.cli.cli_parser import get_parser
+
+    get_parser()
+
+
+def seed_numpy() -> None:
+    """Let no two forks draw the same numbers; Python's own generator sees to that by itself."""
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed()

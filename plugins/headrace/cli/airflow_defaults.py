@@ -1,0 +1,35 @@
+"""What ``headrace up`` sets in Airflow unless the user does; docs/data-engineers.md says what each costs."""
+
+import configparser
+from collections.abc import Mapping
+from pathlib import Path
+
+DEFAULTS = {
+    # (section, option): (Headrace's, Airflow 3.3's)
+    ("core", "parallelism"): ("6", "32"),
+    ("core", "load_examples"): ("False", "True"),
+    ("core", "dags_are_paused_at_creation"): ("False", "True"),
+    ("scheduler", "scheduler_idle_sleep_time"): ("0.2", "1"),
+    ("database", "check_migrations"): ("False", "True"),
+    ("dag_processor", "refresh_interval"): ("10", "300"),
+    ("dag_processor", "min_file_process_interval"): ("10", "30"),
+}
+
+
+def choose_defaults(environ: Mapping[str, str], config_file: Path) -> dict[str, str]:
+    """Return Headrace's defaults as environment variables, without those that the user has set.
+
+    Args:
+        environ: A variable ``AIRFLOW__<SECTION>__<OPTION>`` there, or one that names where its value is, is the user's.
+        config_file: ``airflow.cfg``. Airflow writes it with its own defaults, so a value is the user's if it is not
+            Airflow's.
+    """
+    config = configparser.ConfigParser(interpolation=None, strict=False)
+    config.read(config_file, encoding="utf-8")
+    chosen = {}
+    for (section, option), (ours, airflows) in DEFAULTS.items():
+        name = f"AIRFLOW__{section}__{option}".upper()
+        in_environment = any(f"{name}{ending}" in environ for ending in ("", "_CMD", "_SECRET"))
+        if not in_environment and config.get(section, option, fallback=airflows) == airflows:
+            chosen[name] = ours
+    return chosen
