@@ -109,6 +109,10 @@ def test_waiving_says_what_runs_again_and_what_came_of_it(visit: Visitor, own: O
     parts = page.locator("section", has=page.get_by_role("heading", name="Partitions"))
     expect(parts.locator("tr", has_text="2013-07")).to_contain_text("Waived")
     expect(parts.locator("tr", has_text="2013-06")).to_contain_text("Failing")
+    waiting = page.locator("#pending")
+    expect(waiting).to_contain_text(f"check_{dataset} of manual__2013-07")
+    waiting.get_by_role("button", name="Run again").click()
+    expect(page.locator(".toast.bad")).to_contain_text("Asked Airflow.")
 
 
 def test_releasing_a_row_asks_why_and_is_recorded(visit: Visitor, own: Own) -> None:

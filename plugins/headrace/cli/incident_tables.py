@@ -56,6 +56,7 @@ def print_incident(console: Console, detail: IncidentDetail) -> None:
         "downstream": ", ".join(detail.blast.datasets),
         "runs stopped": ", ".join(f"{dag} {run}" for dag, run in detail.blast.dag_runs),
         "models": ", ".join(str(model.get("pushed_to") or model.get("pipeline")) for model in detail.blast.models),
+        "waiting": ", ".join(f"{task.task_id} of {task.dag_id} {task.run_id}" for task in detail.pending),
         "found by": _describe_task(result.task) if result else "a result that was taken back",
     }
     for name, value in facts.items():

@@ -202,6 +202,12 @@ def release(
     )
 
 
+@app.command()
+def rerun(ids: Ids, project_dir: ProjectDir = None, as_json: Json = False) -> None:
+    """Run again what waivers and releases wait for, where it was not cleared: 'show' lists it as waiting."""
+    _act(ids, lambda ledger, each: actions.rerun(ledger, each, name_actor()), project_dir, as_json)
+
+
 def _failing(ledger: Ledger, incident: int, partitions: Sequence[str] | None, *states: str) -> list[str]:
     if partitions:
         return list(partitions)
@@ -237,8 +243,9 @@ def _act(
                 continue
             _tell(console, f"incident {incident}: done, recorded as {name_actor()}")
             outcomes.append({"id": incident, "done": True, "reruns": reruns})
-    # Together: incidents of one gate wait for the same task, and a second clear would end what the first one started.
-    told = run_again(settings, [each for done in outcomes for each in done.get("reruns", ())], no_rerun, console)
+        # Together: incidents of one gate wait for the same task, and a second clear would end what the first started.
+        wanted = {done["id"]: done["reruns"] for done in outcomes if done["done"]}
+        told = run_again(settings, ledger, wanted, no_rerun, console)
     for done in outcomes:
         own = {(each.dag_id, each.run_id, each.task_id) for each in done.get("reruns", ())}
         if done["done"]:

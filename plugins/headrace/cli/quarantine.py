@@ -80,8 +80,9 @@ def release(
     settings, console = load_settings(project_dir), make_console(as_json)
     with open_project_ledger(settings) as ledger:
         reruns = release_quarantine(ledger, quarantine, name_actor(), reason, row_ids=row or None)
-    console.print(f"quarantine {quarantine}: released, recorded as {name_actor()}", highlight=False, markup=False)
-    told = run_again(settings, reruns, no_rerun, console)
+        console.print(f"quarantine {quarantine}: released, recorded as {name_actor()}", highlight=False, markup=False)
+        wanted = {load_quarantine(ledger, quarantine).incident_id: reruns}
+        told = run_again(settings, ledger, wanted, no_rerun, console)
     if as_json:
         print_json({"id": quarantine, "reruns": told})
     raise typer.Exit(ExitCode.FAILED if has_refused(told) else ExitCode.OK)

@@ -12,7 +12,7 @@ from headrace.ledger.audit import Act, act_on, require_text
 from headrace.ledger.database import Ledger
 from headrace.ledger.incidents import Entry, load_cases, write_timeline
 from headrace.ledger.quarantine import HELD, RELEASED, RELEASING
-from headrace.ledger.reruns import find_tasks
+from headrace.ledger.reruns import find_tasks, load_pending
 from headrace.ledger.schema import check, check_state, quarantine, quarantined_row, waiver
 from headrace.ledger.statements import chunk, tell_time
 from headrace.ledger.verdicts import write_verdicts
@@ -135,8 +135,8 @@ def release(
         missing = sorted(set(partition_keys) - {str(row.partition_key) for row in held})
         if missing or not held:
             raise InvalidActionError(
-                f"no rows of {_name(missing) or 'any partition'} are held for incident {incident_id}: a partition that "
-                "fails as a whole can be waived, and rows that were released before go back when their gate runs again",
+                f"no rows of {_name(missing) or 'any partition'} are set aside for incident {incident_id}: a partition "
+                f"that fails as a whole can be waived{_say_pending(act)}",
                 incident_id=incident_id,
             )
         for row in held:
@@ -227,14 +227,18 @@ def _require_keys(act: Act, partition_keys: Sequence[str], *states: PartitionSta
     keys = sorted({make_name_safe(key or "", 100) for key in partition_keys}) or act.case.unsettled
     wrong = [key for key in keys if key not in act.case.lines or act.case.lines[key].state not in states]
     if wrong or not keys:
-        decided = any(key in act.case.lines and act.case.lines[key].state is PartitionState.WAIVED for key in wrong)
+        said = f"{_name(wrong)} is not failing" if wrong else "no partition fails"
         raise InvalidActionError(
-            f"{_name(wrong) or 'no partition'} is not failing in incident {act.case.id} now; what fails is "
-            f"{_name(act.case.unsettled) or 'nothing'}"
-            f"{'. A waiver is recorded already: what it waits for can be run again' if decided else ''}",
+            f"{said} in incident {act.case.id} now; what fails is {_name(act.case.unsettled) or 'nothing'}"
+            f"{_say_pending(act)}",
             incident_id=act.case.id,
         )
     return keys
+
+
+def _say_pending(act: Act) -> str:
+    waits = load_pending(act.connection, act.case.id, act.case.check_id)
+    return ". A decision is recorded already and waits for its task: run that again" if waits else ""
 
 
 def _name(keys: Sequence[str]) -> str:

@@ -1,7 +1,8 @@
 """Acting over REST: what people decide on incidents and quarantine; api-server.
 
 A decision is recorded in one transaction of the ledger. Only then are the tasks cleared that must run again, so that
-they find it; where that fails, the decision stands, and the answer and the timeline say what to do.
+they find it; where that fails, the decision stands, and the answer and the timeline say what to do. What was decided
+and not cleared can be run again at any time.
 """
 
 from typing import Annotated
@@ -111,6 +112,14 @@ async def release(
     request: Request, incident_id: RowId, body: bodies.Release, access: Deciding, ledger: LedgerDep
 ) -> Done:
     """Let the rows that were set aside on these partitions go on; run again what puts them back."""
+    return await decide(request, access, ledger, incident_id, body)
+
+
+@router.post("/incidents/{incident_id}/rerun")
+async def rerun(
+    request: Request, incident_id: RowId, body: bodies.RunAgain, access: Deciding, ledger: LedgerDep
+) -> Done:
+    """Run again what waivers and releases wait for (``pending``): it could not be cleared, or nobody got to it."""
     return await decide(request, access, ledger, incident_id, body)
 
 

@@ -69,6 +69,10 @@ class Comment(_Body):
     text: Words
 
 
+class RunAgain(_Body):
+    pass
+
+
 class _Decision(_Body):
     reason: Words
     rerun: bool = Field(True, description="Clear the tasks that must run again; false: only record the decision")
@@ -88,7 +92,7 @@ class ReleaseQuarantine(_Decision):
     )
 
 
-AnyAction = Acknowledge | Assign | Snooze | Unsnooze | Resolve | Reopen | Comment | Waive | Release
+AnyAction = Acknowledge | Assign | Snooze | Unsnooze | Resolve | Reopen | Comment | Waive | Release | RunAgain
 
 
 class BulkAcknowledge(Acknowledge):
@@ -136,6 +140,11 @@ class BulkRelease(Release):
     ids: Ids
 
 
+class BulkRunAgain(RunAgain):
+    action: Literal["rerun"]
+    ids: Ids
+
+
 Bulk = Annotated[
     BulkAcknowledge
     | BulkAssign
@@ -145,7 +154,8 @@ Bulk = Annotated[
     | BulkReopen
     | BulkComment
     | BulkWaive
-    | BulkRelease,
+    | BulkRelease
+    | BulkRunAgain,
     Field(discriminator="action"),
 ]
 

@@ -97,6 +97,8 @@ def _record(ledger: Ledger, incident_id: int, actor: str, body: bodies.AnyAction
             actions.comment(ledger, incident_id, actor, text=body.text)
         case bodies.Waive():
             return actions.waive(ledger, incident_id, actor, partition_keys=body.partition_keys, reason=body.reason)
+        case bodies.RunAgain():
+            return actions.rerun(ledger, incident_id, actor)
         case bodies.Release():
             return actions.release(ledger, incident_id, actor, partition_keys=body.partition_keys, reason=body.reason)
     return []
@@ -108,17 +110,17 @@ def _tell(ledger: Ledger, outcomes: Mapping[int | None, Sequence[RerunOutcome]])
             continue
         for outcome in of_incident:
             try:
-                actions.comment(ledger, incident_id, SYSTEM, text=_describe(outcome))
+                if outcome.state == "cleared":
+                    actions.tell_cleared(ledger, incident_id, Rerun(*_key(outcome)), outcome.cleared)
+                else:
+                    actions.comment(ledger, incident_id, SYSTEM, text=_describe_failure(outcome))
             except HeadraceError as error:
                 # The decision is recorded and the answer says how it went: that must not look like a failure.
                 log.warning("Could not write into the timeline of incident %d: %s", incident_id, error)
 
 
-def _describe(outcome: RerunOutcome) -> str:
-    place = f"{outcome.task_id} of the run {outcome.run_id} of {outcome.dag_id}"
-    if outcome.state == "cleared":
-        return f"Cleared {place} with what is downstream of it: {outcome.cleared} task instances of the run run again."
-    return f"Could not clear {place}: {outcome.detail}"
+def _describe_failure(outcome: RerunOutcome) -> str:
+    return f"Could not clear {outcome.task_id} of the run {outcome.run_id} of {outcome.dag_id}: {outcome.detail}"
 
 
 def build_done(id_: int, outcomes: Sequence[RerunOutcome]) -> Done:

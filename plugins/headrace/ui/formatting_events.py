@@ -25,6 +25,8 @@ _WORDS = {
     "snooze_ended": "opened it again: the snooze has run out",
     "commented": "commented",
     "comment": "commented",
+    "rerun_requested": "had what was decided run again",
+    "cleared": "cleared what must run again",
     "waived": "waived it",
     "released": "found its rows released",
     "rows_released": "put rows back",

@@ -111,5 +111,5 @@ def _build_outcome(task: Rerun, **found: Any) -> RerunOutcome:
 def _advise(task: Rerun, failure: str) -> str:
     return (
         f"{failure}. The decision stands. Clear the task {task.task_id} of the run {task.run_id} of {task.dag_id} with "
-        "what is downstream of it, so that it takes effect."
+        "what is downstream of it, so that it takes effect, or choose Run again on the incident."
     )

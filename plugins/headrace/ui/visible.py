@@ -62,6 +62,7 @@ def _keep_detail(detail: IncidentDetail, access: Access, named: Set[int]) -> Inc
         events=[replace(event, detail=_keep_named(event.detail, named)) for event in detail.events],
         graph=_keep_graph(detail.graph, shown),
         blast=_keep_blast(detail.blast, access),
+        pending=[task for task in detail.pending if access.may_read(task.dag_id)],
     )
 
 

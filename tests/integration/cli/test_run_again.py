@@ -15,6 +15,7 @@ from headrace.contracts.check_result import CheckResult, Severity, Status
 from headrace.contracts.files import write_json
 from headrace.jobs.processes import process_start_time
 from headrace.ledger.database import open_ledger
+from headrace.ledger.queries import load_incident
 from headrace.ledger.recording import record_results
 from headrace.ledger.views import TaskTry
 from headrace.settings import Settings
@@ -98,3 +99,20 @@ def test_clearing_nothing_is_a_failure(type_in: Run, airflow: Airflow) -> None:
 def test_no_rerun_asks_nobody(type_in: Run, airflow: Airflow) -> None:
     assert type_in("incidents", "waive", "1", "2", "--reason", "known", "--no-rerun").returncode == 0
     assert airflow.asked == []
+
+
+def test_what_was_only_decided_is_run_again_once(type_in: Run, airflow: Airflow, project: Settings) -> None:
+    assert type_in("incidents", "waive", "1", "2", "--reason", "known", "--no-rerun").returncode == 0
+    assert "waiting  check_raw of flights_dataops manual__2013-02" in type_in("incidents", "show", "1").stdout
+    done = type_in("incidents", "rerun", "1", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    ((_, body),) = airflow.asked
+    assert body["task_ids"] == ["check_raw"]
+    assert [rerun["rerun"] for each in json.loads(done.stdout) for rerun in each["reruns"]] == ["cleared 4 tasks"] * 2
+    with open_ledger(project.ledger_path) as ledger:
+        for incident_id in (1, 2):
+            kinds = [event.kind for event in load_incident(ledger, incident_id).events]
+            assert kinds == ["opened", "waived", "resolved", "rerun_requested", "cleared"]
+    done = type_in("incidents", "rerun", "1")
+    assert (done.returncode, len(airflow.asked)) == (1, 1)
+    assert "no decision on incident 1 waits" in done.stdout

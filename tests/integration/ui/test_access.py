@@ -21,6 +21,7 @@ BODIES = {
     "comment": {"text": "looking"},
     "waive": {"partition_keys": ["2013-02"], "reason": "known", "rerun": False},
     "release": {"partition_keys": ["2013-02"], "reason": "known", "rerun": False},
+    "rerun": {},
 }
 
 

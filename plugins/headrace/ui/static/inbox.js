@@ -48,7 +48,7 @@ async function post(path, body) {
   try {
     answer = await fetch(meta("api") + path, { method: "POST", headers, body: JSON.stringify(body) });
   } catch {
-    throw new Error("The server does not answer. Nothing was changed, as far as is known here; try again.");
+    throw new Error("The server does not answer, so it is not known whether this was done: reload the page to see.");
   }
   const found = await answer.json().catch(() => ({}));
   if (answer.status === 401) throw new Error("You are logged out: reload the page and log in.");
@@ -61,6 +61,7 @@ let csrf = meta("csrf");
 const DONE = {
   acknowledge: "Acknowledged", assign: "Assigned", snooze: "Snoozed", unsnooze: "Snooze ended", resolve: "Resolved",
   reopen: "Opened again", comment: "Comment added", waive: "Waived", release: "Released", "release-rows": "Released",
+  rerun: "Asked Airflow",
 };
 
 function describe(action, done) {
@@ -179,6 +180,7 @@ document.addEventListener("click", (event) => {
   else if (data.set) button.form.elements.namedItem(data.set).value = data.value;
   else if (data.assign) actNow("assign", { assignee: data.assign });
   else if (button.id === "unsnooze") actNow("unsnooze", {});
+  else if (button.id === "run-again") actNow("rerun", {});
   else if (button.id === "unpick") unpick();
   else if (data.expand) expand(button);
   else if (data.release) releaseRows(button);
