@@ -2,16 +2,18 @@
 
 import argparse
 
-from benchmarks import dag_parse, dbt_build, demo, gx_pushdown, ledger, node_start, tfx_chain
+from benchmarks import dag_parse, dbt_build, demo, gx_pushdown, ledger, node_start, pipeline_cost, scheduler, tfx_chain
 
 BENCHMARKS = {
     "parse": dag_parse.run,
     "start": node_start.run,
     "tfx": tfx_chain.run,
+    "pipeline": pipeline_cost.run,
     "dbt": dbt_build.run,
     "demo": demo.run,
     "ledger": ledger.run,
     "gx": gx_pushdown.run,
+    "scheduler": scheduler.run,
 }
 
 
