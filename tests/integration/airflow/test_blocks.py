@@ -8,7 +8,7 @@ import yaml
 from airflow.sdk import Asset
 
 from headrace import PublishPartition, QualityGate
-from headrace.airflow.task_groups.dbt_transform import refuse_held_partition
+from headrace.airflow.operators.dbt_node import refuse_held_partition
 from headrace.contracts.files import write_json
 from headrace.exceptions import CheckFailedError, ConfigurationError
 from headrace.settings import Settings, load_settings
