@@ -133,12 +133,15 @@ class AirflowStack:
             {"pid": os.getpid(), "started": process_start_time(os.getpid()), "url": self.url},
         )
         say("migrating Airflow's database")
+        configured = (self.home / "airflow.cfg").exists()
         migrate = self._spawn("db migrate", "db", "migrate")
-        if sys.platform == "linux" and load_preload_enabled():
-            self._parent = ComponentParent(self.environment(), self._log(PARENT))  # it imports meanwhile
+        if configured:
+            self._start_parent()  # it imports meanwhile
         if migrate.wait() != 0:
             raise ConfigurationError(f"Airflow's database could not be migrated: see {self._log('db migrate')}")
         del self._children["db migrate"]
+        if not configured:
+            self._start_parent()  # not before: it would have made up secrets other than those in the new airflow.cfg
         say(f"starting {', '.join([*COMPONENTS, NOTIFIER])}")
         self._start_notifier()
         for component, options in COMPONENTS.items():
@@ -224,6 +227,10 @@ class AirflowStack:
                 f"and {self._log(NOTIFIER)} says why"
             )
             self._start_notifier()
+
+    def _start_parent(self) -> None:
+        if sys.platform == "linux" and load_preload_enabled():
+            self._parent = ComponentParent(self.environment(), self._log(PARENT))
 
     def _start_notifier(self) -> None:
         self._notifier_started = time.monotonic()
