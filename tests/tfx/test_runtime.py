@@ -101,11 +101,11 @@ def test_an_edited_module_takes_effect_without_a_restart(
 ) -> None:
     penguins.run_until("Transform", "edited while warm")
     before = runtime.client.read_process()
-    restore = penguins.edit("model.py", "keras.utils.set_random_seed(1)", "raise ArithmeticError('no fish')")
+    restore = penguins.edit("model.py", "keras.utils.set_random_seed(1)", "raise ArithmeticError('no warm fish')")
     try:
         folder = penguins.request("Trainer", "edited while warm")
         assert runtime.run(folder)[0].code == 10
-        assert NodeOutcome.load(folder).error == "ArithmeticError: no fish (at penguin/model.py:9 in run_fn)"
+        assert NodeOutcome.load(folder).error == "ArithmeticError: no warm fish (at penguin/model.py:9 in run_fn)"
     finally:
         restore()
     end, lines = runtime.run(penguins.request("Trainer", "edited while warm"))
