@@ -27,7 +27,7 @@ from headrace.cli.airflow_stack import STACK_FILE
 
 ROOT = Path(__file__).parents[1]
 PAIRS = 3
-TASKS, WARM_UP_RUNS, RUNS = 20, 1, 2
+TASKS, WARM_UP_RUNS, RUNS = 20, 1, 3
 SETTLE_SECONDS, IDLE_SECONDS, READY_SECONDS = 15, 15, 300
 DAG = f"""
 from airflow.providers.standard.operators.python import PythonOperator

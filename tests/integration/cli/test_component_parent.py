@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from headrace.cli.airflow_stack import STACK_MARK, AirflowStack
-from headrace.cli.component_processes import TASKS, UNKNOWN_CODE, ComponentParent
+from headrace.cli.component_processes import UNKNOWN_CODE, ComponentParent
 from headrace.jobs.processes import find_marked, process_start_time
 from headrace.settings import load_settings
 
@@ -76,8 +76,8 @@ def test_each_fork_is_a_process_of_its_own_as_if_it_had_been_started(
     parent: ComponentParent, environment: dict[str, str], tmp_path: Path
 ) -> None:
     light = parent.fork("light", "component_for_test", ["stay"], tmp_path / "light.log")
-    heavy = parent.fork("heavy", "component_for_test", ["exit", "3"], tmp_path / "heavy.log", TASKS)
-    other = parent.fork("other", "component_for_test", ["stay"], tmp_path / "other.log", TASKS)
+    heavy = parent.fork("scheduler", "component_for_test", ["exit", "3"], tmp_path / "heavy.log")
+    other = parent.fork("scheduler", "component_for_test", ["stay"], tmp_path / "other.log")
     assert light is not None
     assert heavy is not None
     assert other is not None
