@@ -1,6 +1,7 @@
 """Runs, retries, repeats, refusals and the cache, on somebody else's pipeline; both interpreters."""
 
 import os
+import shutil
 import signal
 import sqlite3
 from pathlib import Path
@@ -94,6 +95,53 @@ def test_code_that_raises_is_named_by_file_and_line_and_can_be_retried(
     assert code == 0, penguins.logs["Trainer"]
 
 
+def test_a_retry_with_mended_code_does_not_answer_for_the_code_that_failed(
+    penguins: Project, penguin_run: dict[str, NodeOutcome]
+) -> None:
+    def fail_in(run_id: str) -> tuple[int, NodeOutcome | None]:
+        penguins.run_until("Transform", run_id)
+        restore = penguins.edit("model.py", "keras.utils.set_random_seed(1)", "raise ArithmeticError('never trains')")
+        try:
+            return penguins.run_node("Trainer", run_id)
+        finally:
+            restore()
+
+    _, failed = fail_in("mended")
+    code, mended = penguins.run_node("Trainer", "mended")
+    assert code == 0, penguins.logs["Trainer"]
+    assert failed is not None
+    assert mended is not None
+    assert mended.execution_id != failed.execution_id
+    code, outcome = fail_in("with the code that failed")
+    assert outcome is not None
+    assert (code, outcome.state) == (10, "FAILED"), "it was given the model of the mended code"
+
+
+def test_a_retry_reads_what_there_is_by_then_and_a_repeat_is_never_answered_by_what_it_repeats(
+    penguins: Project, penguin_run: dict[str, NodeOutcome]
+) -> None:
+    run_id = "cleared above"
+
+    def run(node: str, expected: int, rerun: bool = False) -> NodeOutcome:
+        code, outcome = penguins.run_node(node, run_id, rerun=rerun)
+        assert code == expected, penguins.logs[node]
+        assert outcome is not None
+        return outcome
+
+    penguins.run_until("StatisticsGen", run_id)
+    lost = Path(run("StatisticsGen", 0, rerun=True).outputs["statistics"][0]["uri"])
+    shutil.rmtree(lost)
+    run("SchemaGen", 10)
+    there = Path(run("StatisticsGen", 0, rerun=True).outputs["statistics"][0]["uri"])
+    assert run("SchemaGen", 0).state == "COMPLETE"
+    assert f"read statistics: {there}" in penguins.logs["SchemaGen"]
+    assert str(lost) not in penguins.logs["SchemaGen"]
+    elsewhere = there.rename(there.with_name("elsewhere"))
+    run("SchemaGen", 10, rerun=True)
+    elsewhere.rename(there)
+    assert run("SchemaGen", 0, rerun=True).state == "COMPLETE"
+
+
 def test_sys_exit_in_users_code_is_a_failure(penguins: Project, penguin_run: dict[str, NodeOutcome]) -> None:
     penguins.run_until("Transform", "exits")
     restore = penguins.edit("model.py", "keras.utils.set_random_seed(1)", "raise SystemExit(0)")
@@ -129,7 +177,7 @@ def test_a_node_killed_in_the_middle_leaves_no_outcome_and_a_retry_completes(
     assert not (job / OUTCOME_FILE).exists()
     code, outcome = penguins.run_node("Trainer", "killed")
     assert code == 0, penguins.logs["Trainer"]
-    assert "was RUNNING" in penguins.logs["Trainer"]
+    assert "did not succeed before" in penguins.logs["Trainer"]
     assert outcome is not None
     model = Path(outcome.outputs["model"][0]["uri"])
     assert list(model.rglob("saved_model.pb"))

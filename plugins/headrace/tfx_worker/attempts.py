@@ -1,9 +1,11 @@
-"""Running a node again that already succeeded in the same run; TFX interpreter.
+"""Giving each try of a node an execution of its own in ML Metadata; TFX interpreter.
 
 TFX knows a node's execution in a run by three contexts of ML Metadata: pipeline, run and node; one that succeeded is
-never run again. A repeated one therefore gets a node context of its own, ``flight_delay.Trainer#2``, and the nodes
-that read its outputs in the same run are pointed to it. The first execution and its artifacts stay as they were, for
-another run may have taken them from the cache.
+never run again, and one that failed is taken up again by a retry, with the properties, inputs and cache key of the try
+that failed. So the code that failed would from then on be answered from the cache with what the mended code made, and
+an execution be said to have read what was replaced. Whatever is tried again therefore gets a node context of its own,
+``flight_delay.Trainer#2``, and the nodes that read its outputs in the same run are pointed to it. What was executed
+before stays as it was, for another run may have taken it from the cache.
 """
 
 from typing import Any
@@ -12,16 +14,21 @@ _RUN_TYPE = "pipeline_run"
 _NODE_TYPE = "node"
 
 
-def point_to_attempts(pipeline: Any, node: Any, store: Any, run_id: str, again: bool) -> None:
-    """Let a node's IR name the latest attempt of each node in this run.
+def point_to_attempts(pipeline: Any, node: Any, store: Any, run_id: str, again: bool) -> Any | None:
+    """Let a node's IR name the latest attempt of each node in this run, and a new one of a node that is to run.
 
     Args:
         pipeline: The IR of the pipeline.
         node: The IR of the node that is to run; changed in place.
         store: The ML Metadata store.
         run_id: The pipeline run id.
-        again: Start a new attempt of ``node`` if its latest one succeeded.
+        again: Run ``node`` also where its latest attempt succeeded.
+
+    Returns:
+        The MLMD execution of the latest attempt where that did not succeed: it never will now, and is marked as failed.
     """
+    from ml_metadata.proto import metadata_store_pb2
+
     prefix = f"{pipeline.pipeline_info.id}."
     latest = {
         f"{prefix}{other.pipeline_node.node_info.id}": f"{prefix}{other.pipeline_node.node_info.id}"
@@ -33,12 +40,21 @@ def point_to_attempts(pipeline: Any, node: Any, store: Any, run_id: str, again: 
         if executions.keys() & {execution.id for execution in store.get_executions_by_context(context.id)}:
             latest[context.name.rpartition("#")[0]] = context.name
     name = f"{prefix}{node.node_info.id}"
-    if again and _succeeded(store, latest[name], executions):
+    before = _execution_of(store, latest[name], executions)
+    states = metadata_store_pb2.Execution
+    succeeded = before is not None and before.last_known_state in (states.COMPLETE, states.CACHED)
+    if before is not None and (again or not succeeded):
         number = int(latest[name].rpartition("#")[2]) if "#" in latest[name] else 1
         latest[name] = f"{name}#{number + 1}"
-        # Its own first result must not be what it is answered with.
-        node.execution_options.caching_options.enable_cache = False
+        # What it repeats must not be what it is answered with, also where this is not the first try to repeat it.
+        node.execution_options.caching_options.enable_cache &= not again
     _rename(node, latest)
+    if before is None or succeeded:
+        return None
+    if before.last_known_state in (states.NEW, states.RUNNING):  # its process was killed
+        before.last_known_state = states.FAILED
+        store.put_executions([before])
+    return before
 
 
 def _executions_of_run(store: Any, run_id: str) -> dict[int, Any]:
@@ -55,17 +71,11 @@ def _contexts_of_attempts(store: Any, prefix: str) -> list[Any]:
     ]
 
 
-def _succeeded(store: Any, name: str, executions: dict[int, Any]) -> bool:
-    from ml_metadata.proto import metadata_store_pb2
-
+def _execution_of(store: Any, name: str, executions: dict[int, Any]) -> Any | None:
+    """Return the newest execution of an attempt in this run; None where it was never started."""
     context = store.get_context_by_type_and_name(_NODE_TYPE, name)
-    if context is None:
-        return False
-    good = (metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Execution.CACHED)
-    return any(
-        execution.id in executions and execution.last_known_state in good
-        for execution in store.get_executions_by_context(context.id)
-    )
+    own = store.get_executions_by_context(context.id) if context else []
+    return max((found for found in own if found.id in executions), key=lambda found: found.id, default=None)
 
 
 def _rename(node: Any, latest: dict[str, str]) -> None:

@@ -27,7 +27,7 @@ def run_node(job_dir: Path) -> int:
 
     Whether it succeeded is what ML Metadata says, not what a call returned. A node that already succeeded in this run
     is not run again (unless the request says so); its outcome is reported once more from what it stored. One that
-    failed or was killed is run under the same execution, after what it left behind is removed.
+    failed or was killed is run under an execution of its own, after what the failed one left behind is removed.
 
     Args:
         job_dir: The job's folder.
@@ -52,17 +52,15 @@ def run_node(job_dir: Path) -> int:
     add_code_digest(pipeline, node, pipelines_dir)
     handle = connect(pipeline)
     with handle as opened:
-        point_to_attempts(pipeline, node, opened.store, request.run_id, request.rerun)
+        abandoned = point_to_attempts(pipeline, node, opened.store, request.run_id, request.rerun)
+    if abandoned is not None:
+        print(f"[{request.node}] did not succeed before (execution {abandoned.id}): removing what it left, running it")
+        _remove_leftovers(pipeline, node, abandoned.id)
     error = None
     execution = find_execution(handle, node)
-    if execution is not None and execution.succeeded:
+    if execution is not None:
         print(f"[{request.node}] already {execution.state} in this run (execution {execution.id}): nothing to do")
     else:
-        if execution is not None:
-            print(
-                f"[{request.node}] was {execution.state} (execution {execution.id}): removing what it left, running it"
-            )
-            _remove_leftovers(pipeline, node, execution.id)
         error = _launch(pipeline, node, handle, pipelines_dir)
         execution = find_execution(handle, node)
     seconds = time.monotonic() - started
