@@ -3,7 +3,7 @@
 Orchestration interpreter, on Linux. It has one thread and no connection to any database, so that its forks are sound
 (docs/adr/0017). ``headrace up`` asks it over a Unix socket; a line of JSON is a message:
 
-    up → parent    {"name": "scheduler", "module": "airflow", "arguments": ["scheduler"], "log": "/…/scheduler.log"}
+    up → parent    {"name": "scheduler", "module": "airflow", "arguments": […], "log": "/…", "needs": "tasks"}
     parent → up    {"name": "scheduler", "pid": 4711}, or null where it is not to be forked
     parent → up    {"pid": 4711, "code": -9}
 
@@ -16,7 +16,7 @@ import json
 import logging
 import os
 import runpy
-import selectors
+import select
 import signal
 import socket
 import sys
@@ -26,11 +26,9 @@ from typing import Any
 
 from setproctitle import setproctitle
 
-from headrace.airflow.preloads import list_steps_for_all, list_steps_for_tasks, seed_numpy
+from headrace.airflow.preloads import list_stages, seed_numpy
 
 log = logging.getLogger(__name__)
-
-FORKS_TASKS = "scheduler"
 
 
 def main() -> None:
@@ -49,38 +47,26 @@ class Parent:
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
-        self._for_all, self._for_tasks = list_steps_for_all(), list_steps_for_tasks()
+        self._stages = list_stages()
         self._done = False
         self._received = b""
+        self._forked: set[int] = set()
 
     def serve(self) -> dict[str, Any] | None:
         """Answer requests; returns None at their end, and in each fork the request that it is to become."""
-        wake, woken = socket.socketpair()
-        for end in (wake, woken):
-            end.setblocking(False)
-        signal.set_wakeup_fd(woken.fileno())
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, self._tell_ended)  # also in the middle of an import
         gc.disable()  # what is imported stays
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._channel, selectors.EVENT_READ)
-            selector.register(wake, selectors.EVENT_READ)
-            while True:
-                ready = [key.fileobj for key, _ in selector.select(None if self._done else 0)]
-                if wake in ready:
-                    wake.recv(4096)
-                    self._tell_ended()
-                if self._channel in ready:
-                    requests = self._receive()
-                    if requests is None:
-                        return None
-                    for request in requests:
-                        if self._fork(request) == 0:
-                            selector.close()
-                            wake.close()
-                            woken.close()
-                            return request
-                elif not self._done:
-                    self._done = not any(map(do_next, (self._for_all, self._for_tasks)))
+        while True:
+            asked, _, _ = select.select([self._channel], [], [], None if self._done else 0)
+            if asked:
+                requests = self._receive()
+                if requests is None:
+                    return None
+                for request in requests:
+                    if self._fork(request) == 0:
+                        return request
+            elif not self._done:
+                self._done = not any(map(do_next, self._stages.values()))
 
     def _receive(self) -> list[dict[str, Any]] | None:
         received = self._channel.recv(65536)
@@ -89,9 +75,11 @@ class Parent:
 
     def _fork(self, request: dict[str, Any]) -> int | None:
         """Fork; returns 0 in the fork, and None where there is none."""
-        for steps in (self._for_all, self._for_tasks) if request["name"] == FORKS_TASKS else (self._for_all,):
+        for stage, steps in self._stages.items():
             while do_next(steps):
                 pass
+            if stage == request["needs"]:
+                break
         if others := [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]:
             log.warning("%s is not forked: an import started threads: %s", request["name"], ", ".join(others))
             self._tell({"name": request["name"], "pid": None})
@@ -105,17 +93,17 @@ class Parent:
             become_own_process(" ".join([request["module"], *request["arguments"]]), request["log"])
         else:
             self._tell({"name": request["name"], "pid": pid})
+            self._forked.add(pid)
+            self._tell_ended()  # it may have been too quick for the signal
         return pid
 
-    def _tell_ended(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            self._tell({"pid": pid, "code": os.waitstatus_to_exitcode(status)})
+    def _tell_ended(self, *_: object) -> None:
+        for pid in list(self._forked):  # and no other: a process that an import starts is the import's to wait for
+            with contextlib.suppress(ChildProcessError):  # the signal came while this was called
+                ended, status = os.waitpid(pid, os.WNOHANG)
+                if ended:
+                    self._forked.discard(pid)
+                    self._tell({"pid": pid, "code": os.waitstatus_to_exitcode(status)})
 
     def _tell(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):  # where nobody listens any more, the next read says so
@@ -141,7 +129,6 @@ def become_own_process(title: str, log: str) -> None:
     """Give a fork what a process that is started has: session, name, signals, standard streams, garbage collector."""
     os.setsid()
     setproctitle(title)
-    signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.dup2(file, 1)

@@ -10,8 +10,10 @@ from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
 
-FOR_ALL = (
-    "airflow",
+AIRFLOW, COMPONENTS, TASKS = "airflow", "components", "tasks"
+"""The stages; each needs those before it."""
+
+FOR_COMPONENTS = (
     "airflow.cli.commands.api_server_command",
     "airflow.cli.commands.scheduler_command",
     "airflow.cli.commands.dag_processor_command",
@@ -40,18 +42,27 @@ FOR_TASKS = (
 )
 
 
-def list_steps_for_all() -> Iterator[Callable[[], object]]:
-    """Yield what every component needs, in the order in which it is to be done."""
-    yield from (partial(import_module, module) for module in FOR_ALL)
-    plugins = {entry.module for entry in entry_points(group="airflow.plugins")}
-    yield from (partial(import_module, module) for module in sorted(plugins))
-    yield configure_mappers
-    yield build_parser
+def list_stages() -> dict[str, Iterator[Callable[[], object]]]:
+    """Return the steps of each stage, in the order in which they are to be done.
+
+    Tasks are forked from the LocalExecutor's workers, and these from the scheduler, which so is what needs the last.
+    """
+    plugins = sorted({entry.module for entry in entry_points(group="airflow.plugins")})
+    return {
+        AIRFLOW: iter([write_configuration, build_parser]),
+        COMPONENTS: iter([*(partial(import_module, name) for name in (*FOR_COMPONENTS, *plugins)), configure_mappers]),
+        TASKS: iter([partial(import_module, name) for name in FOR_TASKS]),
+    }
 
 
-def list_steps_for_tasks() -> Iterator[Callable[[], object]]:
-    """Yield what tasks need, which are forked from the LocalExecutor's workers, and these from the scheduler."""
-    yield from (partial(import_module, module) for module in FOR_TASKS)
+def write_configuration() -> None:
+    """Import Airflow and, in a new home, write its airflow.cfg.
+
+    Airflow makes up the secrets in it, and keeps them in memory: a fork that wrote it would have others than the rest.
+    """
+    from airflow.configuration import write_default_airflow_configuration_if_needed
+
+    write_default_airflow_configuration_if_needed()
 
 
 def configure_mappers() -> None:

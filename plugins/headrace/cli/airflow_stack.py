@@ -15,7 +15,7 @@ from typing import IO
 
 from headrace.cli.airflow_api import AirflowApi
 from headrace.cli.airflow_defaults import choose_defaults
-from headrace.cli.component_processes import ComponentParent, ComponentProcess
+from headrace.cli.component_processes import AIRFLOW, EVERY_COMPONENT, TASKS, ComponentParent, ComponentProcess
 from headrace.contracts.files import ContractError, make_private_folder, read_json, write_json
 from headrace.exceptions import ConfigurationError, HeadraceError
 from headrace.jobs.job import kill_all_jobs
@@ -31,6 +31,8 @@ COMPONENTS = {
     "scheduler": ("--skip-serve-logs",),
 }
 PARENT = "component parent"
+NEEDS = {"db migrate": AIRFLOW, "scheduler": TASKS}
+"""What the parent imports before it forks a process; all others need what every component does."""
 NOTIFIER = "notifier"
 NOTIFIER_MODULE = "headrace.airflow.notifier"
 NOTIFIER_PAUSE_SECONDS = 10
@@ -133,15 +135,11 @@ class AirflowStack:
             {"pid": os.getpid(), "started": process_start_time(os.getpid()), "url": self.url},
         )
         say("migrating Airflow's database")
-        configured = (self.home / "airflow.cfg").exists()
+        self._start_parent()
         migrate = self._spawn("db migrate", "db", "migrate")
-        if configured:
-            self._start_parent()  # it imports meanwhile
         if migrate.wait() != 0:
             raise ConfigurationError(f"Airflow's database could not be migrated: see {self._log('db migrate')}")
         del self._children["db migrate"]
-        if not configured:
-            self._start_parent()  # not before: it would have made up secrets other than those in the new airflow.cfg
         say(f"starting {', '.join([*COMPONENTS, NOTIFIER])}")
         self._start_notifier()
         for component, options in COMPONENTS.items():
@@ -226,22 +224,23 @@ class AirflowStack:
                 f"the notifier ended with code {child.returncode} and is started again; what it had to tell is kept, "
                 f"and {self._log(NOTIFIER)} says why"
             )
-            self._start_notifier()
+            self._start_notifier(by_itself=True)  # whatever has become of the parent, it is no reason to end Airflow
 
     def _start_parent(self) -> None:
         if sys.platform == "linux" and load_preload_enabled():
+            self._log(PARENT).parent.mkdir(parents=True, exist_ok=True)
             self._parent = ComponentParent(self.environment(), self._log(PARENT))
 
-    def _start_notifier(self) -> None:
+    def _start_notifier(self, by_itself: bool = False) -> None:
         self._notifier_started = time.monotonic()
-        self._spawn(NOTIFIER, module=NOTIFIER_MODULE)
+        self._spawn(NOTIFIER, module=NOTIFIER_MODULE, by_itself=by_itself)
 
-    def _spawn(self, name: str, *arguments: str, module: str = "airflow") -> ComponentProcess:
+    def _spawn(self, name: str, *arguments: str, module: str = "airflow", by_itself: bool = False) -> ComponentProcess:
         log = self._log(name)
         log.parent.mkdir(parents=True, exist_ok=True)
         child: ComponentProcess | None = None
-        if self._parent is not None and self._parent.is_alive():
-            child = self._parent.fork(name, module, arguments, log)
+        if self._parent is not None and not by_itself and self._parent.is_alive():
+            child = self._parent.fork(name, module, arguments, log, NEEDS.get(name, EVERY_COMPONENT))
         if child is None:
             with log.open("ab") as file:
                 child = subprocess.Popen(

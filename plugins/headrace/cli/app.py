@@ -46,10 +46,11 @@ def up(project_dir: ProjectDir = None) -> None:
 
     console = make_console(False)
     with running_stack(load_settings(project_dir), console, warm=True) as (stack, api):
+        errors = api.import_errors()
         console.print(
             f"[bold green]Airflow is ready at {stack.url}[/]  (Ctrl-C stops it; only this machine can reach it)"
         )
-        for file, trace in api.import_errors().items():
+        for file, trace in errors.items():
             console.print(f"[red]{file} cannot be loaded: {trace.strip().splitlines()[-1]}[/]", highlight=False)
         while True:
             stack.check()

@@ -16,6 +16,8 @@ from headrace.exceptions import ConfigurationError
 from headrace.jobs.processes import is_alive, process_start_time
 
 PARENT_MODULE = "headrace.airflow.component_parent"
+AIRFLOW, EVERY_COMPONENT, TASKS = "airflow", "components", "tasks"
+"""What the parent imports first, next and last."""
 FORK_SECONDS = 180
 """How long the parent may import before it forks; what it imports last takes seconds."""
 TELL_SECONDS = 2
@@ -62,8 +64,10 @@ class ComponentParent:
                 start_new_session=True,
             )
 
-    def fork(self, name: str, module: str, arguments: Sequence[str], log: Path) -> "ForkedComponent | None":
-        """Have a component forked; blocks until its imports are there.
+    def fork(
+        self, name: str, module: str, arguments: Sequence[str], log: Path, needs: str = EVERY_COMPONENT
+    ) -> "ForkedComponent | None":
+        """Have a component forked; blocks until the imports of the stage that it needs are there.
 
         Returns:
             None where the parent refuses, which its log explains: the component is to be started by itself.
@@ -71,7 +75,7 @@ class ComponentParent:
         Raises:
             ConfigurationError: The parent has ended, or does not answer.
         """
-        request = {"name": name, "module": module, "arguments": list(arguments), "log": str(log)}
+        request = {"name": name, "module": module, "arguments": list(arguments), "log": str(log), "needs": needs}
         self._answers.pop(name, None)
         try:
             self._channel.sendall(json.dumps(request).encode() + b"\n")

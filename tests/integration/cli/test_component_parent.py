@@ -1,5 +1,6 @@
 """Processes forked from one that has imported Airflow: each its own, with its own log, killed and reaped alone."""
 
+import configparser
 import os
 import signal
 import socket
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from headrace.cli.airflow_stack import STACK_MARK, AirflowStack
-from headrace.cli.component_processes import UNKNOWN_CODE, ComponentParent
+from headrace.cli.component_processes import TASKS, UNKNOWN_CODE, ComponentParent
 from headrace.jobs.processes import find_marked, process_start_time
 from headrace.settings import load_settings
 
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="components are 
 COMPONENT = """
 import gc, json, os, random, signal, sys, threading, time
 from airflow import plugins_manager, settings
+from airflow.configuration import conf
 
 print(json.dumps({
     "arguments": sys.argv[1:],
@@ -29,6 +31,7 @@ print(json.dumps({
     "threads": len(os.listdir("/proc/self/task")),
     "collects": gc.isenabled(),
     "handler": signal.getsignal(signal.SIGTERM) == signal.SIG_DFL,
+    "secrets": [conf.get("core", "fernet_key"), conf.get("api", "secret_key"), conf.get("api_auth", "jwt_secret")],
     "connections": settings.engine.pool.checkedin() + settings.engine.pool.checkedout(),
     "plugins": plugins_manager._get_plugins.cache_info().currsize,
     "imported": [name for name in ("great_expectations", "dbt.cli.main", "duckdb") if name in sys.modules],
@@ -72,12 +75,21 @@ def read_said(log: Path) -> dict[str, object]:
     return said
 
 
+def read_secrets(environment: dict[str, str]) -> list[str]:
+    """Read what a process started by itself would: the new ``airflow.cfg``."""
+    config = configparser.ConfigParser(interpolation=None)
+    assert config.read(Path(environment["AIRFLOW_HOME"]) / "airflow.cfg")
+    secrets = [config["core"]["fernet_key"], config["api"]["secret_key"], config["api_auth"]["jwt_secret"]]
+    assert all(secrets)
+    return secrets
+
+
 def test_each_fork_is_a_process_of_its_own_as_if_it_had_been_started(
     parent: ComponentParent, environment: dict[str, str], tmp_path: Path
 ) -> None:
     light = parent.fork("light", "component_for_test", ["stay"], tmp_path / "light.log")
-    heavy = parent.fork("scheduler", "component_for_test", ["exit", "3"], tmp_path / "heavy.log")
-    other = parent.fork("scheduler", "component_for_test", ["stay"], tmp_path / "other.log")
+    heavy = parent.fork("heavy", "component_for_test", ["exit", "3"], tmp_path / "heavy.log", TASKS)
+    other = parent.fork("other", "component_for_test", ["stay"], tmp_path / "other.log", TASKS)
     assert light is not None
     assert heavy is not None
     assert other is not None
@@ -91,6 +103,8 @@ def test_each_fork_is_a_process_of_its_own_as_if_it_had_been_started(
         assert each["connections"] == 0, "a connection to Airflow's database crossed the fork"
         assert each["plugins"] == 0, "a project's plugins were read before the fork"
         assert not any("socket" in str(file) for file in each["open"]), each  # type: ignore[attr-defined]
+    written = read_secrets(environment)
+    assert all(each["secrets"] == written for each in said), "a token that one signs is refused by another"
     assert [each["arguments"] for each in said] == [["stay"], ["exit", "3"], ["stay"]]
     assert said[0]["imported"] != ["great_expectations", "dbt.cli.main", "duckdb"], "all pay for what tasks need"
     assert said[1]["imported"] == ["great_expectations", "dbt.cli.main", "duckdb"]
