@@ -20,8 +20,11 @@ from headrace.jobs.processes import find_marked, process_start_time
 from headrace.jobs.runtime import RuntimeClient, start_worker
 
 INTERPRETER = """#!{python}
-import sys, time
+import os, sys, time
 from pathlib import Path
+from headrace.jobs import supervise
+from headrace.jobs.memory import measure_memory
+from headrace.jobs.processes import find_marked
 from headrace.jobs.runtime_place import RuntimePlace
 from headrace.tfx_worker.runtime import node_process, serve
 
@@ -30,6 +33,12 @@ def run_code(argv):
     return 0
 
 node_process.main = run_code
+supervise.GRACE_SECONDS = 0.3
+if {machine_bytes}:
+    # A small machine, on which only this runtime and its nodes run; they use what they really use.
+    ours = lambda: find_marked("XDG_RUNTIME_DIR", os.environ["XDG_RUNTIME_DIR"])
+    serve.available_memory = lambda: {machine_bytes} - measure_memory(ours())
+    serve.NODE_BYTES = {node_bytes}
 where = "fresh"
 if sys.argv[3] == "runtime":
     where = "warm"
@@ -39,6 +48,9 @@ if sys.argv[3] == "runtime":
     sys.exit(serve.serve(place, values["--fingerprint"], lambda: time.sleep({import_seconds})))
 sys.exit(run_code(sys.argv[3:]))
 """
+
+
+NODE_BYTES = 100_000_000  # what a node of a small machine is taken to need
 
 
 @dataclass
@@ -73,20 +85,39 @@ class StandIn:
         assert pid is not None
         return pid
 
-    def install(self, import_seconds: float = 0) -> None:
+    def install(self, import_seconds: float = 0, machine_bytes: int = 0) -> None:
+        """Write the interpreter.
+
+        Args:
+            import_seconds: What it takes to import TFX.
+            machine_bytes: The memory of the machine; 0: what it has.
+        """
         self.python.parent.mkdir(parents=True, exist_ok=True)
         (self.folder / "venv" / "pyvenv.cfg").write_text("version_info = 3.10\n")
         started = str(self.folder / "started")
         self.python.write_text(
-            INTERPRETER.format(python=sys.executable, started=started, import_seconds=import_seconds)
+            INTERPRETER.format(
+                python=sys.executable,
+                started=started,
+                import_seconds=import_seconds,
+                machine_bytes=machine_bytes,
+                node_bytes=NODE_BYTES,
+            )
         )
         self.python.chmod(0o755)
 
     def limit(self, **changes: float) -> None:
         self.limits = replace(self.limits, **changes)
 
-    def start(self, name: str, code: str, is_cancelled: Callable[[], bool] = lambda: False) -> Job:
-        job = Job(self.folder / "runs" / "dag" / "run" / name)
+    def start(
+        self,
+        name: str,
+        code: str,
+        is_cancelled: Callable[[], bool] = lambda: False,
+        lease_seconds: float = 900,
+        runs_dir: Path | None = None,
+    ) -> Job:
+        job = Job((runs_dir or self.folder / "runs") / "dag" / "run" / name, lease_seconds)
         job.poll_seconds = 0.02
         start_worker(
             job, self.python, [code], self.environment, self.limits, self.said.append, is_cancelled=is_cancelled

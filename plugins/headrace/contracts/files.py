@@ -39,8 +39,10 @@ def replace_file(path: Path, content: bytes, mode: int = 0o644) -> None:
         with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:  # noqa: PTH123
             file.write(content)
         rename_durably(partial, path)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a full disk says no more than that it is full
         raise
 
 

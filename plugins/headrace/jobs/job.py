@@ -36,24 +36,29 @@ class JobExit:
     Attributes:
         code: Exit code; negative: the signal that ended it; None: it and its supervisor died without a word.
         expired: It was ended because nobody watched it.
-        reason: Why else it was ended, or left no exit code; None where nothing is known.
+        reason: Why else it was ended; None where nothing is known.
+        full_disk: The job's folder, where it did not succeed and no more can be written there.
     """
 
     code: int | None
     expired: bool = False
     reason: str | None = None
+    full_disk: Path | None = None
 
     def describe(self) -> str:
         if self.expired:
             return "was ended because no task watched it"
         if self.reason is not None:
-            return f"was ended because {self.reason}" if self.code is not None else self.reason
+            return f"was ended because {self.reason}"
         if self.code is None:
-            return "died without leaving an exit code (killed, or the machine restarted)"
-        if self.code < 0:
-            hint = {-9: " (killed; often out of memory)", -11: " (segmentation fault in native code)"}
-            return f"was ended by signal {-self.code}{hint.get(self.code, '')}"
-        return f"ended with exit code {self.code}"
+            hint = "" if self.full_disk else " (killed, or the machine restarted)"
+            end = f"died without leaving an exit code{hint}"
+        elif self.code < 0:
+            hints = {-9: " (killed; often out of memory)", -11: " (segmentation fault in native code)"}
+            end = f"was ended by signal {-self.code}{hints.get(self.code, '')}"
+        else:
+            end = f"ended with exit code {self.code}"
+        return f"{end}; the disk of {self.full_disk} is full" if self.full_disk else end
 
 
 class Job:
@@ -135,7 +140,8 @@ class Job:
                     return  # another attempt was faster: watch that one
                 if self.attempt == attempt:
                     return  # it has ended already
-                raise RuntimeError(f"the supervising process of {self.folder} did not start{self._say_disk_is_full()}")
+                full = f": the disk of {self.folder} is full" if self._is_disk_full() else ""
+                raise RuntimeError(f"the supervising process of {self.folder} did not start{full}")
             time.sleep(0.01)
 
     def follow(self, write_line: Callable[[str], None]) -> JobExit:
@@ -163,13 +169,13 @@ class Job:
         except ContractError:
             document = {"attempt": None}
         if document["attempt"] is None or document["attempt"] != self.attempt:
-            full = self._say_disk_is_full()
-            return JobExit(code=None, reason=f"could not leave an exit code{full}" if full else None)
-        return JobExit(document["code"], document["expired"], document.get("reason"))
+            return JobExit(code=None, full_disk=self.folder if self._is_disk_full() else None)
+        code = document["code"]
+        full_disk = self.folder if code != 0 and self._is_disk_full() else None
+        return JobExit(code, document["expired"], document.get("reason"), full_disk)
 
-    def _say_disk_is_full(self) -> str:
-        free = shutil.disk_usage(self.folder).free
-        return f": the disk of {self.folder} is full" if free < FULL_DISK_BYTES else ""
+    def _is_disk_full(self) -> bool:
+        return shutil.disk_usage(self.folder).free < FULL_DISK_BYTES
 
     def kill(self, grace_seconds: float = 2) -> None:
         """End the command and everything it started: TERM, and KILL after the grace.

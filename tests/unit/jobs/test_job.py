@@ -10,6 +10,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from small_disk import mount_small_disk
 
 from headrace.contracts.files import read_json
 from headrace.jobs.environment import build_worker_environment
@@ -241,19 +242,15 @@ def test_a_line_that_never_ends_is_handed_on_in_pieces(tmp_path: Path, environme
 
 
 def test_a_full_disk_is_named(tmp_path: Path, environment: dict[str, str]) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)], capture_output=True).returncode:
-        pytest.skip("only root can mount a small disk")
-    try:
+    with mount_small_disk(tmp_path / "disk", megabytes=4) as disk:
         job = Job(disk / "job")
         start(job, environment, "while True: print('x' * 1000, flush=True)")
         end, _ = follow(job)
-        assert end.code != 0
         assert not job.is_running()
-        assert f"the disk of {job.folder} is full" in end.describe() or end.code == 1
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
+        assert end.code != 0
+        assert end.describe().endswith(f"; the disk of {job.folder} is full")
+        start(job, environment, "raise SystemExit(3)")
+        assert follow(job)[0].describe() == "ended with exit code 3", "the next attempt's log begins anew"
 
 
 def test_a_command_that_takes_too_much_memory_is_ended_with_what_it_started(

@@ -7,12 +7,15 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
-from runtime_stand_in import StandIn, alive, follow, read_numbers, wait_for
+from runtime_stand_in import NODE_BYTES, StandIn, alive, follow, read_numbers, wait_for
+from small_disk import fill_disk, mount_small_disk
 
 from headrace.contracts.files import read_json
+from headrace.contracts.node_run import NodeRequest
 from headrace.jobs.job import Job, JobExit
 from headrace.jobs.processes import find_marked
 from headrace.jobs.runtime import BUSY_PAUSE_SECONDS
@@ -181,6 +184,23 @@ time.sleep(600)
     other.kill(grace_seconds=0)
 
 
+def test_one_that_ignores_the_end_of_its_lease_is_killed_with_all_it_started(stand_in: StandIn, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    child = f"import os, signal, time; signal.signal(15, signal.SIG_IGN); {write_pids(pids)}"
+    code = (
+        "import signal, subprocess, sys\nsignal.signal(15, signal.SIG_IGN)\n"
+        f"subprocess.Popen([sys.executable, '-c', {child!r}], start_new_session=True)\n{write_pids(pids)}"
+    )
+    job = stand_in.start("node", code, lease_seconds=1)
+    members = [*read_numbers(pids, 2), supervisor(job)]
+    wait_for(lambda: not any(alive(pid) for pid in members))
+    assert not job.is_running()
+    end, lines = follow(job)
+    assert (end.code, end.expired) == (-signal.SIGKILL, True)
+    assert "no task has watched this job" in lines[-1]
+    assert alive(stand_in.pid)
+
+
 def test_a_second_attempt_never_runs_beside_the_first(stand_in: StandIn, tmp_path: Path) -> None:
     job = stand_in.start("node", write_pids(tmp_path / "pid"))
     read_numbers(tmp_path / "pid", 1)
@@ -307,6 +327,116 @@ def test_a_node_that_takes_too_much_memory_is_ended(stand_in: StandIn) -> None:
     assert end.describe().startswith("was ended because it used 0.")
     assert end.describe().endswith(" GB of memory, and may use 0.2 GB")
     assert lines[-1].endswith("and may use 0.2 GB: ending it")
+
+
+def test_a_gigabyte_of_log_takes_no_memory_and_is_said_to_be_shown_in_part(stand_in: StandIn) -> None:
+    code = """
+import os
+def say_memory():
+    status = open(f"/proc/{os.getppid()}/status").read()
+    print("supervisor", status.partition("VmHWM:")[2].split()[0], flush=True)
+say_memory()
+block = (b"x" * 9_999 + b"\\n") * 100
+for _ in range(1_000):
+    written = os.write(1, block)
+    assert written == len(block)
+say_memory()
+"""
+    job = stand_in.start("node", code)
+    shown, kept = 0, []
+
+    def take(line: str) -> None:
+        nonlocal shown
+        shown += len(line)
+        if not line.startswith("x"):
+            kept.append(line)
+
+    tracemalloc.start()
+    end = job.follow(take)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    log = job.folder / "log"
+    size = log.stat().st_size
+    log.unlink()  # pytest keeps the folders of three runs
+    assert end.code == 0
+    assert size > 1_000_000_000
+    before, cut, after = kept
+    assert cut == f"… 32 MB; of the rest only the end is shown; all is in {log}"
+    assert shown < 34_000_000
+    assert most < 10_000_000, "of this process, which reads it"
+    assert int(after.split()[1]) - int(before.split()[1]) < 4_000, "kB, of the one that supervises"
+
+
+@pytest.mark.parametrize("what", ["a file", "its log"])
+def test_a_node_that_fills_the_disk_is_told_as_such_and_leaves_nothing_half_written(
+    stand_in: StandIn, tmp_path: Path, what: str
+) -> None:
+    with mount_small_disk(tmp_path / "disk", megabytes=8) as disk:
+        end, lines = follow(stand_in.start("node", "print('first')", runs_dir=disk))
+        assert (end.code, end.describe(), lines) == (0, "ended with exit code 0", ["first"])
+        fill = f"from small_disk import fill_disk; fill_disk(Path({str(disk)!r}))"
+        log = "while True: print('x' * 10_000, flush=True)"
+        code = (
+            f"import sys; from pathlib import Path\nsys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
+            "from headrace.contracts.node_run import NodeOutcome\n"
+            f"{fill if what == 'a file' else log}\n"
+            f"NodeOutcome('node', 'COMPLETE').write(Path({str(disk)!r}, 'dag/run/node'))"
+        )
+        job = stand_in.start("node", code, runs_dir=disk)
+        end, _ = follow(job)
+        assert end.code != 0
+        assert not job.is_running()
+        assert end.describe().endswith(f"; the disk of {job.folder} is full")
+        assert not job.is_waiting_to_be_collected()
+        assert {file.name for file in job.folder.iterdir()} <= {"lock", "process.json", "lease", "log", "exit.json"}
+        for file in job.folder.glob("*.json"):
+            assert read_json(file)["attempt"] == job.attempt
+        (disk / "filler").unlink(missing_ok=True)
+        end, lines = follow(stand_in.start("node", "print('again')", runs_dir=disk))
+        assert (end.code, lines) == (0, ["again"])
+
+
+def test_a_disk_that_is_full_before_a_node_begins_is_named(stand_in: StandIn, tmp_path: Path) -> None:
+    with mount_small_disk(tmp_path / "disk", megabytes=2) as disk:
+        fill_disk(disk)
+        with pytest.raises(RuntimeError, match=r"did not start: the disk of .*/node is full"):
+            stand_in.start("node", "pass", runs_dir=disk)
+        with pytest.raises(OSError, match=r"No space left on device: '.*/request.json'"):
+            NodeRequest("p", "n", "c", "d", "r", {}).write(disk)
+        assert not list(disk.rglob("*.partial"))
+
+
+def take_memory_and_wait(mark: Path, go: Path) -> str:
+    return (
+        f"import os, time; x = bytearray(b'x') * {NODE_BYTES}; open({str(mark)!r}, 'w')\n"
+        f"while not os.path.exists({str(go)!r}): time.sleep(.02)"
+    )
+
+
+def test_heavy_nodes_run_at_once_where_memory_allows(stand_in: StandIn, tmp_path: Path) -> None:
+    stand_in.install(machine_bytes=4 * NODE_BYTES)
+    marks = [tmp_path / "a", tmp_path / "b"]
+    jobs = [stand_in.start(f"n{n}", take_memory_and_wait(marks[n], marks[1 - n])) for n in range(2)]
+    assert [follow(job)[0].code for job in jobs] == [0, 0], "each waited for the other"
+    assert not any("waiting" in line for line in stand_in.said)
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_a_heavy_node_waits_where_memory_does_not_allow(stand_in: StandIn, tmp_path: Path, has_begun: bool) -> None:
+    """Also for what another has not taken yet: two that begin at once must not both find the same memory free."""
+    stand_in.install(machine_bytes=2 * NODE_BYTES)
+    mark, go = tmp_path / "mark", tmp_path / "go"
+    first = stand_in.start("first", take_memory_and_wait(mark, go) if has_begun else SLEEP)
+    if has_begun:
+        wait_for(mark.exists)
+    timer = threading.Timer(3 * BUSY_PAUSE_SECONDS, go.touch if has_begun else lambda: first.kill(grace_seconds=0))
+    timer.start()
+    end, lines = stand_in.run("second", "print(WHERE)")
+    assert (end.code, lines) == (0, ["warm"])
+    assert not first.is_running()
+    assert len(stand_in.said) == 2
+    assert stand_in.said[1].startswith("waiting for the TFX runtime: 0.")
+    assert stand_in.said[1].endswith(" GB of memory are free, and a TFX node takes about 0.1; 1 run")
 
 
 def test_a_stale_socket_is_replaced(stand_in: StandIn) -> None:

@@ -154,9 +154,9 @@ class Runtime:
         if len(self._nodes) >= request.most_nodes:
             return {"reply": "busy", "why": f"{len(self._nodes)} TFX nodes run at once, the most that may"}
         free = available_memory()
-        if self._nodes and free is not None and free < NODE_BYTES:
+        if self._nodes and free is not None and free - self._memory_to_come() < NODE_BYTES:
             why = f"{free / 1e9:.1f} GB of memory are free, and a TFX node takes about {NODE_BYTES / 1e9:.1f}"
-            return {"reply": "busy", "why": why}
+            return {"reply": "busy", "why": f"{why}; {len(self._nodes)} run"}
         if _has_gone(connection):
             raise ContractError("who asked has gone")
         sys.stdout.flush()
@@ -177,6 +177,11 @@ class Runtime:
                 os._exit(code)
         self._nodes[pid] = _Node(request.folder, request.attempt, time.monotonic())
         return {"reply": "started", "pid": pid}
+
+    def _memory_to_come(self) -> int:
+        """Return how many bytes the nodes that run are about to use: one that has just begun uses next to none."""
+        used = [measure_memory(find_marked(MARK, node.attempt)) for node in self._nodes.values()]
+        return sum(max(0, NODE_BYTES - found) for found in used)
 
     def _stop(self, request: Mapping[str, Any]) -> dict[str, Any]:
         if request.get("pid") not in (None, os.getpid()):
