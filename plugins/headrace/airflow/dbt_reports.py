@@ -2,11 +2,14 @@
 
 The task that runs dbt writes them, the triggerer reads them (:mod:`headrace.airflow.dbt_states`): both reach
 Airflow's database anyway, the one through the task API, the other directly. Nothing else is shared.
+
+Under ``dag.test()`` there is no triggerer, and the task runs in the process that has the database: it reads them too.
 """
 
 import threading
 import time
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,8 +45,11 @@ class TaskEndReporter:
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._flush_often, name="headrace-dbt-ends", daemon=True)
+        self._in_test = runs_in_dag_test()
 
     def __enter__(self) -> "TaskEndReporter":
+        if self._in_test:
+            self._stop.set()  # Airflow's stand-in for the task API takes one thread's requests only: all at the end
         self._thread.start()
         return self
 
@@ -66,6 +72,8 @@ class TaskEndReporter:
         self._flush()
         if self._error is not None:
             raise self._error
+        if self._in_test:
+            _give_ends_here()
         left, deadline = list(self._told), time.monotonic() + PATIENCE_SECONDS
         while left and time.monotonic() < deadline:
             still = self._list_open(left)
@@ -104,3 +112,19 @@ class TaskEndReporter:
         self._task_instance.xcom_push(key=f"{KEY_PREFIX}{self._count:06d}", value=value)
         self._count += 1
         self._told += [end.task_id for end in ends]
+
+
+def runs_in_dag_test() -> bool:
+    """Return whether ``dag.test()``, or ``airflow dags test``, runs this task: in its own process, all alone."""
+    from airflow.sdk.execution_time import supervisor, task_runner
+
+    comms = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    return isinstance(comms, supervisor.InProcessSupervisorComms)
+
+
+def _give_ends_here() -> None:
+    """Do what the triggerer would do."""
+    from headrace.airflow.dbt_states import NodeStates
+
+    with ThreadPoolExecutor(1) as other_thread:  # for this one's database session is dag.test()'s, in the middle of it
+        other_thread.submit(NodeStates().give_ends).result()

@@ -1,7 +1,9 @@
 """Giving dbt's tasks their ends, on a real metadata database; what was told lies in XComs, as a task pushes them."""
 
 import json
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -159,6 +161,19 @@ def test_another_triggerer_and_one_that_was_killed_change_nothing_that_has_ended
     assert run.states() == {**before, "calling": "success"}
 
 
+@pytest.mark.skipif("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" not in os.environ, reason="SQLite locks no rows")
+def test_triggerers_at_the_same_time_end_a_task_once(run: Run) -> None:
+    names = ("a", "b", "c", "calling")
+    for name in names:
+        run.tell(succeeded=(name,))
+    with ThreadPoolExecutor(4) as triggerers:
+        for given in [triggerers.submit(NodeStates().give_ends) for _ in range(4)]:
+            given.result()
+    tasks = run.tasks()
+    assert {(str(tasks[name].state), tasks[name].try_number) for name in names} == {("success", 1)}
+    assert len(list_callbacks(run)) == 1
+
+
 @pytest.mark.parametrize("state", ["running", "queued", "failed", "success", "upstream_failed", "skipped"])
 def test_a_task_that_runs_by_itself_or_has_ended_keeps_its_state(run: Run, state: str) -> None:
     run.set("a", state=state, try_number=2)
@@ -193,16 +208,21 @@ def test_only_what_is_new_is_given(run: Run) -> None:
     assert run.states()["a"] is None, "it was given before: somebody has cleared it since"
 
 
-def test_a_callback_on_success_is_called(run: Run) -> None:
+def list_callbacks(run: Run) -> list[str]:
+    """Return the callbacks that Airflow is asked to call for tasks of the run."""
     from airflow.models.db_callback_request import DbCallbackRequest
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
+    with create_session() as session:
+        asked = [str(each.data) for each in session.scalars(select(DbCallbackRequest))]
+    return [each for each in asked if run.run_id in each]
+
+
+def test_a_callback_on_success_is_called(run: Run) -> None:
     run.tell(succeeded=("calling", "c"))
     NodeStates().give_ends()
     assert run.states()["calling"] == "success"
-    with create_session() as session:
-        asked = [str(each.data) for each in session.scalars(select(DbCallbackRequest))]
-    of_run = [each for each in asked if run.run_id in each]
+    of_run = list_callbacks(run)
     assert len(of_run) == 1, "of the other, which has none, nobody is asked"
     assert "calling" in of_run[0]
