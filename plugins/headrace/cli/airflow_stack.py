@@ -99,7 +99,6 @@ class AirflowStack:
             "AIRFLOW__API__HOST": HOST,
             "AIRFLOW__API__PORT": str(self.port),
             "AIRFLOW__API__BASE_URL": self.url,
-            "AIRFLOW__COSMOS__ENABLE_WATCHER_RELIABLE_RETRY": "False",
             "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
             "AIRFLOW__COSMOS__DBT_DOCS_PROJECTS": self._dbt_docs(),
             "AIRFLOW__HEADRACE__PROJECT_DIR": str(self.settings.project_dir),
