@@ -192,10 +192,13 @@ class _Configured:
         if value:
             return value
         if self._file is None:
-            home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
             self._file = configparser.ConfigParser(interpolation=None, strict=False)
-            self._file.read(Path(os.environ.get("AIRFLOW_CONFIG", home / "airflow.cfg")), encoding="utf-8")
+            self._file.read(Path(os.environ.get("AIRFLOW_CONFIG", self.home / "airflow.cfg")), encoding="utf-8")
         return self._file.get(section, name, fallback=None) or None
+
+    @property
+    def home(self) -> Path:
+        return Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
 
 
 def _find_project(configured: _Configured) -> Path:
@@ -203,7 +206,8 @@ def _find_project(configured: _Configured) -> Path:
     if explicit:
         return Path(explicit).expanduser().absolute()
     dags_folder = configured.get("core", "dags_folder")
-    if dags_folder:
+    # Whatever imports Airflow writes an airflow.cfg with its defaults: such a folder that is not there is nobody's.
+    if dags_folder and (Path(dags_folder).is_dir() or Path(dags_folder) != configured.home / "dags"):
         return Path(dags_folder).expanduser().absolute().parent
     here = Path.cwd()
     for folder in (here, *here.parents):

@@ -39,6 +39,20 @@ def test_a_folder_above_the_working_directory_is_found(monkeypatch: pytest.Monke
     assert load_settings().project_dir == tmp_path / "p"
 
 
+def test_the_dags_folder_that_airflow_itself_wrote_down_counts_only_where_it_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home, project = tmp_path / "home", tmp_path / "shop"
+    home.mkdir()
+    (home / "airflow.cfg").write_text(f"[core]\ndags_folder = {home}/dags\n")
+    monkeypatch.setenv("AIRFLOW_HOME", str(home))
+    (project / "dags").mkdir(parents=True)
+    monkeypatch.chdir(project)
+    assert load_settings().project_dir == project
+    (home / "dags").mkdir()
+    assert load_settings().project_dir == home
+
+
 def test_no_project_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigurationError, match="AIRFLOW__HEADRACE__PROJECT_DIR"):
