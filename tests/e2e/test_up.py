@@ -83,6 +83,24 @@ def test_a_new_project_runs_a_task_and_goes_on_without_the_parent_until_ctrl_c(
     assert left_behind(settings) == []
 
 
+def test_of_two_that_are_started_at_once_one_says_so_and_does_nothing(tmp_path: Path) -> None:
+    (tmp_path / "dags").mkdir()
+    outputs = [tmp_path / "one", tmp_path / "other"]
+    both = [start_headrace(tmp_path, "up", output=output) for output in outputs]
+    try:
+        wait_for(lambda: any(each.poll() is not None for each in both), "one of them ends", 60)
+        loser = 0 if both[0].poll() is not None else 1
+        said = " ".join(outputs[loser].read_text().split())
+        assert both[loser].returncode == 3, said
+        assert "Another Headrace command is starting Airflow for this project" in said or "already runs at" in said
+        wait_for_line(outputs[1 - loser], "Airflow is ready", both[1 - loser], 240)
+    finally:
+        for each in both:
+            each.send_signal(signal.SIGINT)
+    assert both[1 - loser].wait(60) == 130
+    assert left_behind(load_settings(tmp_path)) == []
+
+
 @pytest.mark.parametrize("component", ["api_server", "scheduler", "dag-processor", "triggerer"])
 def test_a_killed_component_ends_airflow_and_is_named(
     up: Callable[[], tuple[Settings, AirflowApi, "subprocess.Popen[bytes]"]], tmp_path: Path, component: str
