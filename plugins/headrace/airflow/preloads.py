@@ -35,8 +35,15 @@ FOR_COMPONENTS = (
 )
 FOR_TASKS = (
     "headrace.airflow.ledger",
+    "headrace.airflow.operators.tfx_node",
+    "headrace.jobs.runtime",
+    "headrace.ledger.recording",
+    "headrace.ledger.verdicts",
     "duckdb",
     "great_expectations",
+    "headrace.gx.run_suite",
+    "headrace.warehouse.landing",
+    "headrace.warehouse.publishing",
     "dbt.cli.main",
     "dbt.adapters.duckdb",
 )

@@ -1,5 +1,6 @@
 """Airflow's REST API, as far as the command line needs it."""
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -67,6 +68,11 @@ class AirflowApi:
             if time.monotonic() > deadline:
                 raise AirflowApiError(f"Airflow at {self.url} is not healthy after {timeout_seconds:.0f} s.")
             time.sleep(0.5)
+
+    def warm_up(self) -> None:
+        """Have the api-server build the API of tasks, which takes seconds and else makes the first task wait."""
+        with contextlib.suppress(httpx.HTTPError):  # then the first task asks for it
+            self._client.get("/execution/health", timeout=60)
 
     def wait_for_dag(self, dag_id: str, timeout_seconds: float = 120) -> None:
         """Wait until a DAG is parsed and can be triggered.

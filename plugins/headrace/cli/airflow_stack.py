@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -145,13 +146,14 @@ class AirflowStack:
             self._spawn(component, component, *options)
 
     def wait_until_ready(self, api: AirflowApi, timeout_seconds: float = 180) -> None:
-        """Wait until every component reports itself healthy.
+        """Wait until every component reports itself healthy; what the first task needs goes on behind.
 
         Raises:
             AirflowStoppedError: A component ended.
             AirflowApiError: The time is up.
         """
         api.wait_until_healthy(timeout_seconds, self.check)
+        threading.Thread(target=api.warm_up, name="headrace-warm-up", daemon=True).start()
 
     def check(self) -> None:
         """Raise where a component of Airflow has ended by itself; a notifier that has is started again."""
