@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from conftest import TFX_PYTHON, Project, WarmWorker
 from flight_data import write_flight_features
+from small_disk import fill_disk, mount_small_disk
 
 from headrace.contracts.node_run import NodeOutcome
 from headrace.jobs.environment import build_worker_environment
@@ -125,6 +126,31 @@ def test_a_segmentation_fault_ends_the_node_alone(
         restore()
     assert end.describe() == "was ended by signal 11 (segmentation fault in native code)"
     assert runtime.client.read_process() == before
+
+
+def test_a_full_disk_under_a_real_node_is_named_and_a_retry_with_room_completes(
+    warm: WarmWorker, runtime: Runtime, penguins: Project, tmp_path: Path
+) -> None:
+    with mount_small_disk(tmp_path / "disk", megabytes=16) as disk:
+        project = Project(warm, penguins.pipelines_dir, "penguin", disk)
+        shutil.copytree(penguins.state_dir / "features", project.state_dir / "features")
+        assert project.compile()[0] == 0
+        project.run_until("FileBasedExampleGen", "full")
+        on_disk = project.request("StatisticsGen", "full")
+        elsewhere = shutil.copytree(on_disk, tmp_path / "job")
+        # Without any room ML Metadata cannot begin; with a little the node runs, and it cannot be said that it has.
+        for room, folder in ((0, elsewhere), (100_000, on_disk)):
+            filler = fill_disk(disk)
+            os.truncate(filler, filler.stat().st_size - room)
+            end, lines = runtime.run(folder)
+            assert end.code == 10, lines
+            outcome = NodeOutcome.load(folder)
+            assert outcome.state == "FAILED"
+            assert (outcome.error or "").endswith(f"; the disk of {disk / 'tfx' / 'penguin'} is full")
+            filler.unlink()
+        end, lines = runtime.run(on_disk)
+        assert end.code == 0, lines
+        assert NodeOutcome.load(on_disk).state == "COMPLETE"
 
 
 def test_nodes_of_one_run_run_at_once(runtime: Runtime, flights: Project) -> None:

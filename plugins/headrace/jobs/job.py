@@ -10,7 +10,6 @@ The folder is the whole truth about a job, so a watcher that died is replaced by
     collected     the attempt whose result a watcher has taken
 """
 
-import shutil
 import subprocess
 import sys
 import time
@@ -20,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.contracts.files import ContractError, read_json, replace_file
+from headrace.jobs.disks import is_disk_full
 from headrace.jobs.locks import is_locked
 from headrace.jobs.log_reader import LogReader
 from headrace.jobs.processes import kill_marked
 from headrace.jobs.supervise import EXIT_FILE, LEASE_FILE, LOCK_FILE, LOG_FILE, MARK, PROCESS_FILE
 
 COLLECTED_FILE = "collected"
-FULL_DISK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,7 @@ class Job:
                     return  # another attempt was faster: watch that one
                 if self.attempt == attempt:
                     return  # it has ended already
-                full = f": the disk of {self.folder} is full" if self._is_disk_full() else ""
+                full = f": the disk of {self.folder} is full" if is_disk_full(self.folder) else ""
                 raise RuntimeError(f"the supervising process of {self.folder} did not start{full}")
             time.sleep(0.01)
 
@@ -169,13 +168,10 @@ class Job:
         except ContractError:
             document = {"attempt": None}
         if document["attempt"] is None or document["attempt"] != self.attempt:
-            return JobExit(code=None, full_disk=self.folder if self._is_disk_full() else None)
+            return JobExit(code=None, full_disk=self.folder if is_disk_full(self.folder) else None)
         code = document["code"]
-        full_disk = self.folder if code != 0 and self._is_disk_full() else None
+        full_disk = self.folder if code != 0 and is_disk_full(self.folder) else None
         return JobExit(code, document["expired"], document.get("reason"), full_disk)
-
-    def _is_disk_full(self) -> bool:
-        return shutil.disk_usage(self.folder).free < FULL_DISK_BYTES
 
     def kill(self, grace_seconds: float = 2) -> None:
         """End the command and everything it started: TERM, and KILL after the grace.

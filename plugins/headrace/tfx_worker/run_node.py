@@ -12,6 +12,7 @@ from typing import Any
 from headrace.contracts.node_run import OUTCOME_FILE, NodeOutcome, NodeRequest
 from headrace.contracts.statistics import STATISTICS_FILE, write_statistics
 from headrace.contracts.worker_exit import WorkerExit
+from headrace.jobs.disks import is_disk_full
 from headrace.tfx_worker.attempts import point_to_attempts
 from headrace.tfx_worker.code_digest import add_code_digest
 from headrace.tfx_worker.compiled_ir import load_ir
@@ -62,6 +63,8 @@ def run_node(job_dir: Path) -> int:
         print(f"[{request.node}] already {execution.state} in this run (execution {execution.id}): nothing to do")
     else:
         error = _launch(pipeline, node, handle, pipelines_dir)
+        if error is not None:
+            error += _name_full_disk(pipeline, job_dir)
         execution = find_execution(handle, node)
     seconds = time.monotonic() - started
     outcome = build_outcome(node, execution, error, seconds, partition_of(request))
@@ -105,6 +108,13 @@ def _launch(pipeline: Any, node: Any, handle: Any, pipelines_dir: Path) -> str |
         traceback.print_exc()
         return describe_failure(error, pipelines_dir)
     return None
+
+
+def _name_full_disk(pipeline: Any, job_dir: Path) -> str:
+    """Say which disk is full, if one is: what SQLite and TensorFlow say of it often does not have the word."""
+    places = (Path(pipeline.runtime_spec.pipeline_root.field_value.string_value), job_dir)
+    full = next((place for place in places if is_disk_full(place)), None)
+    return f"; the disk of {full} is full" if full else ""
 
 
 def _remove_leftovers(pipeline: Any, node: Any, execution_id: int) -> None:
