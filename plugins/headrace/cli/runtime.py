@@ -19,10 +19,13 @@ from headrace.cli.options import Json, ProjectDir, make_console, print_json, sho
 from headrace.contracts.runtime import NodeStatus, RuntimeStatus
 from headrace.exceptions import HeadraceError
 from headrace.jobs.environment import build_worker_environment
-from headrace.jobs.job import Job
+from headrace.jobs.processes import kill_marked
 from headrace.jobs.runtime import RuntimeClient
 from headrace.jobs.runtime_place import RuntimeUnavailableError
+from headrace.jobs.supervise import MARK
 from headrace.settings import Settings, load_settings
+
+GRACE_SECONDS = 2
 
 app = typer.Typer(
     help="The process that has imported TFX, so that nodes start at once.\n\n"
@@ -79,33 +82,35 @@ def stop(
     project_dir: ProjectDir = None,
     as_json: Json = False,
 ) -> None:
-    """Let it start no more nodes and end. What it runs goes on, and its result is taken as ever."""
+    """Let it start no more nodes and end. What it runs goes on, and its result is taken as ever.
+
+    Its nodes are also those of a runtime that was stopped before, was killed, or hangs; one that hangs is killed with
+    --now.
+    """
     client, console = _find(load_settings(project_dir)), make_console(as_json)
     pid, killed = _read_process(client), False
     try:
-        folders = client.stop()
+        answers = client.stop() is not None
     except RuntimeUnavailableError as error:
         if not now or pid is None:
             raise HeadraceError(f"The TFX runtime cannot be stopped: {error}. --now kills it.") from error
-        folders = None
-    if folders is None and pid is not None:
+        answers = False
+    if not answers and pid is not None and _read_process(client) == pid:
         # It hangs, or imports TFX still: what it has forked does not need it.
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         killed = True
-    folders = folders or []
+    running = client.find_nodes()
     if now:
-        for folder in folders:
-            Job(folder).kill()
-    nodes = [" ".join(_name_folder(folder).values()) for folder in folders]
+        for attempt in running:
+            kill_marked(MARK, attempt, GRACE_SECONDS)
+    nodes = [" ".join(_name_folder(folder).values()) for folder in running.values()]
     if as_json:
         print_json({"pid": pid, "killed": killed, "nodes": nodes})
-    elif pid is None:
-        console.print("it does not run")
     else:
-        what = "killed" if killed else "stopped"
+        what = "it does not run" if pid is None else f"process {pid}: {'killed' if killed else 'stopped'}"
         rest = f"; {'ended' if now else 'these go on'}: {', '.join(nodes)}" if nodes else ""
-        console.print(f"process {pid}: {what}{rest}", highlight=False, markup=False)
+        console.print(f"{what}{rest}", highlight=False, markup=False)
 
 
 def _find(settings: Settings) -> RuntimeClient:

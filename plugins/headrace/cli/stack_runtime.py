@@ -8,11 +8,14 @@ from collections.abc import Callable, Mapping
 
 from headrace.cli.compile import find_pipelines
 from headrace.jobs.environment import build_worker_environment
+from headrace.jobs.processes import kill_marked
 from headrace.jobs.runtime import RuntimeClient
 from headrace.jobs.runtime_place import RuntimeUnavailableError
+from headrace.jobs.supervise import MARK
 from headrace.settings import Settings, load_tfx_runtime_settings
 
 END_SECONDS = 5
+GRACE_SECONDS = 1
 
 
 class StackRuntime:
@@ -28,6 +31,7 @@ class StackRuntime:
     def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
         worker_environment = build_worker_environment(settings.state_dir, environment)
         self._client = RuntimeClient(settings.tfx_python, worker_environment)
+        self._runs_dir = (settings.state_dir / "runs").resolve()
         self._wanted = load_tfx_runtime_settings().enabled and settings.tfx_python.exists()
         self._wanted = self._wanted and bool(find_pipelines(settings))
         self._ran_before = self._find_process() is not None
@@ -41,7 +45,10 @@ class StackRuntime:
                 say(f"TFX nodes will run in fresh processes: the TFX runtime cannot be used: {error}")
 
     def end(self) -> None:
-        """Stop it, unless it ran before; one that does not answer, as it may while it imports, is killed."""
+        """Stop it, unless it ran before; one that does not answer, as it may while it imports, is killed.
+
+        A node of this project that it began as Airflow ended is ended too.
+        """
         pid = self._find_process()
         if self._ran_before or pid is None:
             return
@@ -53,6 +60,10 @@ class StackRuntime:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.05)
+        with contextlib.suppress(RuntimeUnavailableError):
+            for attempt, folder in self._client.find_nodes().items():
+                if folder.is_relative_to(self._runs_dir):
+                    kill_marked(MARK, attempt, GRACE_SECONDS)
 
     def _find_process(self) -> int | None:
         with contextlib.suppress(RuntimeUnavailableError):

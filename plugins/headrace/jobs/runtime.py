@@ -5,8 +5,10 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from headrace.jobs.job import Job
 from headrace.jobs.limits import NodeLimits
 from headrace.jobs.locks import is_locked
 from headrace.jobs.processes import is_alive, process_start_time
+from headrace.jobs.runtime_nodes import build_place_arguments, find_nodes
 from headrace.jobs.runtime_place import (
     RuntimePlace,
     RuntimeUnavailableError,
@@ -35,9 +38,21 @@ from headrace.jobs.runtime_place import (
 from headrace.jobs.supervise import MARK, MARK_PLACEHOLDER
 
 START_SECONDS = 90
+LEAVE_SECONDS = 1  # one that leaves its place closes its socket before it gives up its lock
 BUSY_PAUSE_SECONDS = 0.5
 BUSY_SAY_SECONDS = 30
 _INHERITED = ("HOME", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER", "XDG_RUNTIME_DIR")
+
+
+@contextmanager
+def _unavailable_on_error() -> Iterator[None]:
+    """Let all that goes wrong between a task and the runtime be the one error after which a fresh process is taken."""
+    try:
+        yield
+    except OSError as error:
+        raise RuntimeUnavailableError(str(error)) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise RuntimeUnavailableError(f"what it answered or wrote makes no sense: {error!r}") from error
 
 
 class RuntimeClient:
@@ -51,8 +66,17 @@ class RuntimeClient:
     def __init__(self, tfx_python: Path, environment: Mapping[str, str]) -> None:
         self._tfx_python = tfx_python
         self._environment = environment
-        self.place: RuntimePlace = find_runtime_place(tfx_python, environment)
 
+    @cached_property
+    def place(self) -> RuntimePlace:
+        """Where it is.
+
+        Raises:
+            OSError: The system has no folder in which it could be.
+        """
+        return find_runtime_place(self._tfx_python, self._environment)
+
+    @_unavailable_on_error()
     def start(
         self,
         job: Job,
@@ -99,6 +123,7 @@ class RuntimeClient:
                 raise RuntimeUnavailableError(f"it refused: {reply.get('why', reply)}")
         return False
 
+    @_unavailable_on_error()
     def ensure_running(self, say: Callable[[str], None] = lambda line: None) -> bool:
         """Start the runtime where none runs, and wait until it can be asked.
 
@@ -106,35 +131,46 @@ class RuntimeClient:
             Whether this call started it.
 
         Raises:
-            RuntimeUnavailableError: It did not start.
+            RuntimeUnavailableError: It did not start, or another process was given the time for it and did not.
         """
         self.place.check()
-        deadline = time.monotonic() + START_SECONDS
+        began = time.monotonic()
         parent: subprocess.Popen[bytes] | None = None
         waits = False
         while self._ask("status") is None:
+            waited, process = time.monotonic() - began, self._read_holder()
             if not is_locked(self.place.lock):
                 if parent is None:
                     parent = self._spawn()
                 elif parent.poll() is not None:
                     code = parent.returncode
                     raise RuntimeUnavailableError(f"it did not start (exit code {code}){self._read_log()}")
-            if not waits:
+            hangs = parent is None and process is not None and process.age > START_SECONDS
+            if process is not None and hangs and waited > LEAVE_SECONDS:
+                why = f"process {process.pid} was started {process.age:.0f} s ago and does not listen"
+                raise RuntimeUnavailableError(f"{why}: 'headrace runtime stop' ends it; its log is {self.place.log}")
+            if not waits and not hangs:
                 waits = True
                 say("starting the TFX runtime: this node waits for its imports, the next ones do not")
-            if time.monotonic() > deadline:
+            if waited > START_SECONDS:
                 raise RuntimeUnavailableError(f"it was not ready within {START_SECONDS} s; its log is {self.place.log}")
             time.sleep(0.1)
         return parent is not None and parent.poll() is None
 
+    @_unavailable_on_error()
     def start_in_background(self) -> bool:
-        """Start the runtime where none runs, without waiting for it; returns whether one was started."""
+        """Start the runtime where none runs, without waiting for it; returns whether one was started.
+
+        Raises:
+            RuntimeUnavailableError: It cannot be started.
+        """
         self.place.check()
         if is_locked(self.place.lock):
             return False
         self._spawn()
         return True
 
+    @_unavailable_on_error()
     def read_status(self) -> RuntimeStatus | None:
         """Ask the runtime of itself; None where none runs.
 
@@ -148,15 +184,27 @@ class RuntimeClient:
         except ContractError as error:
             raise RuntimeUnavailableError(str(error)) from error
 
+    @_unavailable_on_error()
     def read_process(self) -> int | None:
-        """Return the pid of the process that holds the place, also where it is starting or hangs; None where none."""
-        self.place.check()
-        try:
-            about = read_json(self.place.about)
-        except ContractError:
-            return None
-        return int(about["pid"]) if is_locked(self.place.lock) and is_alive(about["pid"], about["started"]) else None
+        """Return the pid of the process that holds the place, also where it is starting or hangs; None where none.
 
+        Raises:
+            RuntimeUnavailableError: That cannot be known.
+        """
+        self.place.check()
+        holder = self._read_holder()
+        return None if holder is None else holder.pid
+
+    @_unavailable_on_error()
+    def find_nodes(self) -> dict[str, Path]:
+        """Find what runs of this runtime and of those before it: see :func:`~headrace.jobs.runtime_nodes.find_nodes`.
+
+        Raises:
+            RuntimeUnavailableError: That cannot be known.
+        """
+        return find_nodes(self.place)
+
+    @_unavailable_on_error()
     def stop(self) -> list[Path] | None:
         """Tell the runtime to leave: it starts nothing more, and ends when what it runs has ended.
 
@@ -168,7 +216,18 @@ class RuntimeClient:
         """
         self.place.check()
         reply = self._ask("stop", pid=None)
-        return [Path(folder) for folder in reply["folders"]] if reply else None
+        return None if reply is None else [Path(folder) for folder in reply["folders"]]
+
+    def _read_holder(self) -> "_Holder | None":
+        try:
+            about = read_json(self.place.about)
+        except ContractError:
+            return None
+        pid, started = int(about["pid"]), int(about["started"])
+        if not (is_locked(self.place.lock) and is_alive(pid, started)):
+            return None
+        since_boot = time.clock_gettime(time.CLOCK_BOOTTIME)
+        return _Holder(pid, since_boot - started / os.sysconf("SC_CLK_TCK"))
 
     def _build_request(self, job: Job, attempt: str, argv: Sequence[str], limits: NodeLimits) -> StartRequest:
         return StartRequest(
@@ -220,8 +279,8 @@ class RuntimeClient:
             MARK: MARK_PLACEHOLDER,
         }
         command = [
-            *(str(self._tfx_python), "-m", "headrace.tfx_worker", "runtime", "--folder", str(folder)),
-            *("--key", self.place.key, "--fingerprint", fingerprint_runtime(self._tfx_python)),
+            *(str(self._tfx_python), "-m", "headrace.tfx_worker", "runtime", *build_place_arguments(self.place)),
+            *("--fingerprint", fingerprint_runtime(self._tfx_python)),
         ]
         try:
             return subprocess.Popen(
@@ -233,8 +292,6 @@ class RuntimeClient:
                 cwd=folder,
                 start_new_session=True,
             )
-        except OSError as error:
-            raise RuntimeUnavailableError(f"it cannot be started: {error}") from error
         finally:
             os.close(log)
 
@@ -244,6 +301,14 @@ class RuntimeClient:
         except OSError:
             return ""
         return f": {lines[-1]}" if lines else ""
+
+
+@dataclass(frozen=True)
+class _Holder:
+    """The process that holds a runtime's place, and how many seconds it has run."""
+
+    pid: int
+    age: float
 
 
 def _read_umask() -> int:

@@ -12,10 +12,30 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1]
 # What the parent has imported of this package; user code is imported by each node.
 CODE = ("contracts", "jobs", "quality", "tfx_worker")
-# Read when a library is loaded, so that a node cannot change them afterwards.
+# Beginnings of names that are read when a library is loaded, so that a node cannot change them afterwards. A test looks
+# at what is read; what only a program loads into itself (LD_) or a graphics card (CUDA_) shows it does not see.
 FIXED_AT_IMPORT = (
-    *("TF_", "TF2_", "XLA_", "CUDA_", "NVIDIA_", "OMP_", "KMP_", "MKL_", "OPENBLAS_", "GRPC_", "ABSL_"),
-    *("LD_", "MALLOC_", "GLIBC_", "LANG", "LC_"),
+    *("TF_", "TF2_", "KERAS_", "XLA_", "TPU_", "LLVM_", "ABSL_", "GLOG_", "GRPC_", "PROTOCOL_BUFFERS_"),
+    *("CUDA_", "CUDNN_", "NVIDIA_", "NCCL_", "ONEDNN_", "DNNL_", "ROCM_", "HIP_"),
+    *("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "GOTO", "ACC_", "GFORTRAN_", "JOBLIB_", "LOKY_"),
+    *(
+        "ARROW_",
+        "JE_ARROW_",
+        "NUMPY_",
+        "NPY_",
+        "PANDAS_",
+        "SCIPY_",
+        "SKLEARN_",
+        "HDF5_",
+        "PILLOW_",
+        "NLTK_",
+        "SACREBLEU",
+    ),
+    *("GCS_", "GCE_", "NO_GCE_CHECK", "GOOGLE_API_", "GOOGLE_LOG", "GOOGLE_ALSOLOG", "CLOUDSDK_", "APPENGINE_"),
+    *("API_ENDPOINT_OVERRIDE", "API_VERSION_OVERRIDE", "ENABLE_GCS_"),
+    *("AWS_CONFIG", "AWS_CSM_", "AWS_DEFAULT_", "AWS_EC2_", "AWS_MAX_", "AWS_PROFILE", "AWS_REGION", "AWS_RETRY_"),
+    *("AWS_SHARED_", "OPENSSL_", "CRYPTOGRAPHY_", "SSL_CERT_", "SSLKEYLOG", "HTTPLIB2_"),
+    *("LD_", "MALLOC_", "GLIBC_", "LANG", "LC_", "EXPAT_", "XML_", "SQLITE_", "WRAPT_"),
 )
 LONGEST_SOCKET_PATH = 107  # sun_path of unix(7), less its closing zero
 

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from runtime_stand_in import StandIn, alive, wait_for
+from runtime_stand_in import StandIn, alive, read_numbers, wait_for
+
+from headrace.jobs.job import Job
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +49,10 @@ def test_it_is_started_asked_and_stopped(stand_in: StandIn) -> None:
     assert said.endswith("stopped; these go on: dag run Trainer")
     assert job.is_running()
     assert headrace("status") == (3, "not running")
+    assert headrace("stop") == (0, "it does not run; these go on: dag run Trainer")
+    assert job.is_running()
+    assert headrace("stop", "--now") == (0, "it does not run; ended: dag run Trainer"), "what a plain stop left"
+    assert not job.is_running()
     assert headrace("stop") == (0, "it does not run")
 
 
@@ -58,8 +64,11 @@ def test_stop_now_ends_its_nodes_too(stand_in: StandIn) -> None:
     wait_for(lambda: not alive(pid))
 
 
-def test_one_that_hangs_is_said_to_and_can_be_killed(stand_in: StandIn) -> None:
-    headrace("start")
+def test_one_that_hangs_is_said_to_and_can_be_killed_with_its_nodes(stand_in: StandIn, tmp_path: Path) -> None:
+    jobs = [stand_in.start(name, moves_away(tmp_path / name)) for name in ("Trainer", "Evaluator")]
+    members = [pid for name in ("Trainer", "Evaluator") for pid in read_numbers(tmp_path / name, 2)]
+    fresh = Job(stand_in.folder / "runs" / "dag" / "run" / "fresh")
+    fresh.start([sys.executable, "-c", "import time; time.sleep(600)"], stand_in.environment)
     pid = stand_in.pid
     os.kill(pid, signal.SIGSTOP)
     code, said = headrace("status")
@@ -68,8 +77,29 @@ def test_one_that_hangs_is_said_to_and_can_be_killed(stand_in: StandIn) -> None:
     assert headrace("stop")[0] == 1
     assert alive(pid)
     code, said = headrace("stop", "--now", "--json")
-    assert (code, json.loads(said)) == (0, {"pid": pid, "killed": True, "nodes": []})
-    wait_for(lambda: not alive(pid))
+    assert (code, sorted(json.loads(said)["nodes"])) == (0, ["dag run Evaluator", "dag run Trainer"])
+    assert (json.loads(said)["pid"], json.loads(said)["killed"]) == (pid, True)
+    wait_for(lambda: not any(alive(member) for member in [pid, *members]))
+    assert not any(job.is_running() for job in jobs)
+    assert fresh.is_running(), "it is none of the runtime's"
+
+
+def moves_away(pids: Path) -> str:
+    """A node that starts another process in a session of its own."""
+    child = f"import os, time; open({str(pids)!r}, 'a').write(f'{{os.getpid()}} '); time.sleep(600)"
+    return (
+        f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', {child!r}], start_new_session=True)\n{child}"
+    )
+
+
+@pytest.mark.parametrize("command", ["status", "start", "stop"])
+def test_a_place_that_cannot_be_is_said_to_be_none(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/" + "x" * 300)
+    code, said = headrace(command)
+    assert code == 1
+    assert "The TFX runtime cannot be " in said
+    assert "File name too long" in said
+    assert "Traceback" not in said
 
 
 def test_one_that_imports_still_is_said_to(stand_in: StandIn) -> None:

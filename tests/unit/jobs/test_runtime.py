@@ -1,6 +1,8 @@
 """The warm runtime: nodes in forks of it are jobs as any other, and without it they run all the same."""
 
+import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +18,8 @@ from small_disk import fill_disk, mount_small_disk
 
 from headrace.contracts.files import read_json
 from headrace.contracts.node_run import NodeRequest
+from headrace.contracts.runtime import receive_message
+from headrace.jobs import runtime, runtime_place
 from headrace.jobs.job import Job, JobExit
 from headrace.jobs.processes import find_marked
 from headrace.jobs.runtime import BUSY_PAUSE_SECONDS
@@ -228,6 +232,33 @@ def test_two_who_start_it_at_once_start_one(stand_in: StandIn) -> None:
     assert status.pid == stand_in.pid
 
 
+def test_two_processes_that_ask_at_once_share_one(stand_in: StandIn) -> None:
+    """As tasks of two Celery workers do."""
+    stand_in.install(import_seconds=0.5)
+    task = (
+        "import os, sys\nfrom pathlib import Path\n"
+        "from headrace.jobs.job import Job\nfrom headrace.jobs.limits import NodeLimits\n"
+        "from headrace.jobs.runtime import start_worker\n"
+        f"python, runs = Path({str(stand_in.python)!r}), Path({str(stand_in.folder / 'runs/dag/run')!r})\n"
+        "for number in range(5):\n"
+        "    job = Job(runs / f'{sys.argv[1]}{number}')\n"
+        "    start_worker(job, python, ['print(WHERE)'], dict(os.environ), NodeLimits(), print)\n"
+        "    job.follow(print)\n"
+    )
+    tasks = [
+        subprocess.Popen(
+            [sys.executable, "-c", task, name], env=stand_in.environment, stdout=subprocess.PIPE, text=True
+        )
+        for name in "ab"
+    ]
+    said = [process.communicate(timeout=60)[0].splitlines() for process in tasks]
+    assert [lines.count("warm") for lines in said] == [5, 5]
+    assert not any("fresh" in line for lines in said for line in lines)
+    status = stand_in.client.read_status()
+    assert status is not None
+    assert status.pid == stand_in.pid
+
+
 def test_one_that_hangs_is_not_waited_for(stand_in: StandIn) -> None:
     stand_in.run("first", "pass")
     pid = stand_in.pid
@@ -251,6 +282,96 @@ def test_one_that_does_not_start_is_done_without(stand_in: StandIn) -> None:
     assert "did not start (exit code 1): ImportError: no tensorflow today" in stand_in.said[-1]
 
 
+@pytest.mark.parametrize("what", ["lock", "log", "path"])
+def test_files_that_cannot_be_made_are_done_without(stand_in: StandIn, what: str) -> None:
+    place = stand_in.client.place
+    place.folder.mkdir(mode=0o700)
+    file = place.folder / f"{place.key}.{what}"
+    file.touch() if what == "path" else file.mkdir()
+    assert_node_is_fresh(stand_in, why=str(file))
+
+
+def assert_node_is_fresh(stand_in: StandIn, why: str) -> None:
+    end, lines = stand_in.run("node", "print(WHERE)")
+    assert (end.code, lines) == (0, ["fresh"])
+    assert "a fresh process" in stand_in.said[-1]
+    assert why in stand_in.said[-1]
+
+
+def test_a_full_disk_is_done_without(stand_in: StandIn) -> None:
+    with mount_small_disk(stand_in.runtime_dir / "headrace", megabytes=1) as disk:
+        disk.chmod(0o700)
+        subprocess.run(["mount", "-o", "remount,nr_inodes=2", str(disk)], check=True)  # room for one file
+        assert_node_is_fresh(stand_in, why="No space left on device")
+
+
+def test_a_place_that_cannot_be_named_is_done_without(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/" + "x" * 300)
+    assert_node_is_fresh(stand_in, why="File name too long")
+    for ask in (stand_in.client.start_in_background, stand_in.client.read_process, stand_in.client.find_nodes):
+        with pytest.raises(RuntimeUnavailableError, match="File name too long"):
+            ask()
+
+
+def test_code_that_is_being_installed_is_done_without(
+    stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "package"
+    shutil.copytree(runtime_place.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "tfx_worker" / "gone.py").symlink_to(tmp_path / "nowhere")  # listed, and not there any more
+    monkeypatch.setattr(runtime_place, "PACKAGE", package)
+    assert_node_is_fresh(stand_in, why="gone.py")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [b"{}", b"[]", b"\xff", b"", b'{"reply": "started", "pid": null}', b'{"reply": "refused", "outdated": true}'],
+)
+def test_an_answer_that_makes_no_sense_is_done_without(stand_in: StandIn, reply: bytes) -> None:
+    place = stand_in.client.place
+    place.folder.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(place.socket))
+        listener.listen()
+        threading.Thread(target=answer_always, args=(listener, reply), daemon=True).start()
+        assert_node_is_fresh(stand_in, why="the TFX runtime cannot be used")
+        for ask in (stand_in.client.stop, stand_in.client.read_status):
+            with pytest.raises(RuntimeUnavailableError):
+                ask()
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def answer_always(listener: socket.socket, reply: bytes) -> None:
+    with contextlib.suppress(OSError):  # until it is shut down
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                receive_message(connection)
+                connection.sendall(reply + b"\n" if reply else b"")
+
+
+def test_one_whose_imports_hang_is_waited_for_by_the_first_node_only(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "START_SECONDS", 2)
+    stand_in.install(import_seconds=600)
+    assert_node_is_fresh(stand_in, why="it was not ready within 2 s")
+    pid, said = stand_in.pid, len(stand_in.said)
+    end, lines = stand_in.run("next", "print(WHERE)")
+    assert (end.code, lines) == (0, ["fresh"])
+    (line,) = stand_in.said[said:]
+    assert f"process {pid} was started " in line
+    assert "s ago and does not listen: 'headrace runtime stop' ends it" in line
+    assert stand_in.times_started == 1
+
+
+def test_one_whose_socket_was_taken_away_is_not_waited_for(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "START_SECONDS", 2)
+    stand_in.run("first", "import time; time.sleep(2)")
+    stand_in.client.place.socket.unlink()
+    assert_node_is_fresh(stand_in, why=f"process {stand_in.pid} was started ")
+
+
 def test_changed_packages_or_code_replace_it_and_what_runs_goes_on(stand_in: StandIn, tmp_path: Path) -> None:
     job = stand_in.start("node", write_pids(tmp_path / "pid"))
     (node,) = read_numbers(tmp_path / "pid", 1)
@@ -270,14 +391,17 @@ def test_changed_packages_or_code_replace_it_and_what_runs_goes_on(stand_in: Sta
     wait_for(lambda: not alive(first))
 
 
+@pytest.mark.parametrize("name", ["TF_NUM_INTRAOP_THREADS", "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", "KERAS_HOME"])
 def test_variables_that_count_before_imports_have_a_runtime_of_their_own(
-    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     place = stand_in.client.place
     monkeypatch.setenv("COLOUR", "blue")
     assert stand_in.client.place == place
-    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
+    monkeypatch.setenv(name, "1")
     assert stand_in.client.place != place
+    parent = "import os; print(open(f'/proc/{os.getsid(0)}/environ').read().count(" + repr(f"{name}=1") + "))"
+    assert stand_in.run("node", parent)[1] == ["1"], "the runtime has it before it imports"
 
 
 def test_it_ends_itself_when_idle_and_leaves_nothing_to_mistake(stand_in: StandIn) -> None:
@@ -461,6 +585,51 @@ def test_what_belongs_to_another_user_is_not_used(stand_in: StandIn, what: str) 
         assert (end.code, lines) == (0, ["fresh"])
         assert "of this user's" in stand_in.said[-1]
         os.chown(place.folder, 0, 0)
+
+
+AS_ANOTHER_USER = "import os, socket, sys; sys.stdout.reconfigure(line_buffering=True); os.chdir(sys.argv[1])\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_who_answers_must_be_of_this_user(stand_in: StandIn) -> None:
+    """Whatever the files say: the kernel knows who listens."""
+    place = stand_in.client.place
+    place.folder.mkdir(mode=0o700)
+    code = AS_ANOTHER_USER + (
+        "listener = socket.socket(socket.AF_UNIX); listener.bind(sys.argv[2])\n"
+        "os.setresuid(1000, 1000, 1000); listener.listen(); print('listens')\n"
+        "while True:\n    connection, _ = listener.accept(); print('received', connection.recv(9))\n"
+    )
+    command = [sys.executable, "-c", code, str(place.folder), place.socket.name]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdout is not None
+            assert other.stdout.readline() == "listens\n"
+            assert_node_is_fresh(stand_in, why=f"a process of another user answers on {place.socket}")
+            assert other.stdout.readline() == "received b''\n", "it was told nothing"
+        finally:
+            other.kill()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_who_asks_must_be_of_this_user(stand_in: StandIn) -> None:
+    stand_in.run("first", "pass")
+    place, pid = stand_in.client.place, stand_in.pid
+    place.folder.chmod(0o711)
+    place.socket.chmod(0o666)  # else it would get no further than to the files
+    code = AS_ANOTHER_USER + (
+        "os.setresuid(1000, 1000, 1000); asks = socket.socket(socket.AF_UNIX); asks.connect(sys.argv[2])\n"
+        'try:\n    asks.sendall(b\'{"request": "stop"}\\n\')\n'
+        "    print('received', asks.recv(9))\nexcept ConnectionError: print('hung up')\n"
+    )
+    command = [sys.executable, "-c", code, str(place.folder), place.socket.name]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said in ("received b''\n", "hung up\n")
+    assert place.log.read_text().strip().endswith("did not answer: a process of another user")
+    place.folder.chmod(0o700)
+    assert stand_in.client.read_process() == pid
+    assert stand_in.run("node", "print(WHERE)")[1] == ["warm"]
+    assert stand_in.pid == pid, "it was not stopped"
 
 
 def test_a_folder_that_others_can_enter_is_not_used(stand_in: StandIn) -> None:
