@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -184,21 +185,28 @@ def load_settings(project_dir: str | Path | None = None) -> Settings:
 class _Configured:
     """Airflow's two places of configuration: the environment, then ``airflow.cfg``."""
 
-    def __init__(self) -> None:
-        self._file: configparser.ConfigParser | None = None
-
     def get(self, section: str, name: str) -> str | None:
         value = os.environ.get(f"AIRFLOW__{section}__{name}".upper())
         if value:
             return value
-        if self._file is None:
-            self._file = configparser.ConfigParser(interpolation=None, strict=False)
-            self._file.read(Path(os.environ.get("AIRFLOW_CONFIG", self.home / "airflow.cfg")), encoding="utf-8")
-        return self._file.get(section, name, fallback=None) or None
+        path = Path(os.environ.get("AIRFLOW_CONFIG", self.home / "airflow.cfg"))
+        try:
+            found = path.stat()
+        except OSError:
+            return None
+        return _read_config(path, found.st_mtime_ns, found.st_size).get(section, name, fallback=None) or None
 
     @property
     def home(self) -> Path:
         return Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
+
+
+@lru_cache(maxsize=2)
+def _read_config(path: Path, _changed: int, _size: int) -> configparser.ConfigParser:
+    """Read a file once for as long as it stays as it is: it takes 20 ms, and a task asks a dozen times."""
+    config = configparser.ConfigParser(interpolation=None, strict=False)
+    config.read(path, encoding="utf-8")
+    return config
 
 
 def _find_project(configured: _Configured) -> Path:

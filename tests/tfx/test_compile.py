@@ -29,8 +29,8 @@ def test_flight_delay_is_compiled_with_its_order_and_parameters(flights: Project
     order = [node.id for node in compiled.nodes]
     upstream = {node.id: node.upstream for node in compiled.nodes}
     assert all(order.index(other) < order.index(node) for node in order for other in upstream[node])
-    assert "ExampleValidator" in upstream["Transform"]
-    assert "ExampleValidator" in upstream["Trainer"]
+    assert "ExampleValidator" in upstream["Evaluator"], "a model of data that did not pass would be blessed"
+    assert not {"StatisticsGen", "ExampleValidator"} & {*upstream["Transform"], *upstream["Trainer"]}, "they run beside"
     assert set(upstream["Pusher"]) == {"Evaluator", "InfraCheck", "Trainer"}
     assert {node.id for node in compiled.nodes if node.is_check} == {"ExampleValidator", "Evaluator", "InfraCheck"}
     assert [node.id for node in compiled.nodes if node.is_pusher] == ["Pusher"]

@@ -63,7 +63,7 @@ class JobExit:
 class Job:
     """One long command, known by its folder."""
 
-    poll_seconds = 0.05
+    poll_seconds = 0.02
 
     def __init__(self, folder: Path, lease_seconds: float = 900) -> None:
         self.folder = folder
