@@ -2,7 +2,18 @@
 
 import argparse
 
-from benchmarks import dag_parse, dbt_build, demo, gx_pushdown, ledger, node_start, pipeline_cost, scheduler, tfx_chain
+from benchmarks import (
+    dag_parse,
+    dbt_build,
+    demo,
+    growth,
+    gx_pushdown,
+    ledger,
+    node_start,
+    pipeline_cost,
+    scheduler,
+    tfx_chain,
+)
 
 BENCHMARKS = {
     "parse": dag_parse.run,
@@ -14,6 +25,7 @@ BENCHMARKS = {
     "ledger": ledger.run,
     "gx": gx_pushdown.run,
     "scheduler": scheduler.run,
+    "growth": growth.run,
 }
 
 

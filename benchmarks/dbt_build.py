@@ -7,21 +7,17 @@ from the first task queued to the last one done.
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks import record
+from benchmarks.airflow_project import Task, run_dag, running_airflow, span
 from benchmarks.dbt_project import generate
-from headrace.cli.airflow_api import AirflowApi
 from headrace.cli.compile import compile_all
-from headrace.cli.stack import find_running_api
 from headrace.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[1]
@@ -110,29 +106,23 @@ def write_dags(folder: Path, profile: str, select: str) -> str:
 def measure(name: str, folder: Path, select: str) -> dict[str, Any]:
     settings = load_settings(folder)
     compile_all(settings, say=lambda _: None)
-    command = [str(Path(sys.executable).with_name("headrace")), "up"]
     seconds: dict[str, list[float]] = {"dbt": [], "headrace": [], "cosmos": []}
     environment = {
-        **os.environ,
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",  # nobody edits a DAG file while we measure
         "AIRFLOW__COSMOS__ENABLE_WATCHER_RELIABLE_RETRY": "False",  # the watcher is faster without
     }
-    up = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        api = wait_for_airflow(settings, up)
-        tasks = 0
+    with running_airflow(folder, ["headrace", "cosmos"], environment) as (api, _):
+        tasks: list[Task] = []
         for round_ in range(ROUNDS + 1):  # the first is a warm-up: of dbt's parse, of the files' cache
             told = {"dbt": run_dbt(settings, select)}
-            told["headrace"], tasks = run_dag(api, "headrace")
+            tasks = run_dag(api, "headrace", PARTITION)
+            told["headrace"] = span(tasks)
             if 1 <= round_ <= WATCHER_ROUNDS[name]:
-                told["cosmos"] = run_dag(api, "cosmos")[0]
+                told["cosmos"] = span(run_dag(api, "cosmos", PARTITION))
             for key, value in told.items() if round_ else ():
                 seconds[key].append(value)
             print(f"    {name}: {', '.join(f'{key} {value:.1f} s' for key, value in told.items())}", flush=True)
-    finally:
-        up.send_signal(signal.SIGINT)
-        up.wait()
-    return report(name, tasks, seconds)
+    return report(name, len(tasks), seconds)
 
 
 def report(name: str, tasks: int, seconds: dict[str, list[float]]) -> dict[str, Any]:
@@ -164,37 +154,6 @@ def run_dbt(settings: Settings, select: str) -> float:
     started = time.monotonic()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.monotonic() - started
-
-
-def run_dag(api: AirflowApi, dag_id: str) -> tuple[float, int]:
-    """Run a DAG; returns the seconds from its first task queued to its last one done, and how many tasks it has."""
-    run_id = api.trigger(dag_id, PARTITION)
-    while (state := api.run(dag_id, run_id)["state"]) not in ("success", "failed"):
-        time.sleep(0.5)
-    tasks: list[dict[str, Any]] = []
-    while True:
-        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
-        page = api._get(path, limit=100, offset=len(tasks))
-        tasks += page["task_instances"]
-        if len(tasks) >= page["total_entries"]:
-            break
-    if state != "success":
-        raise SystemExit(f"the run of {dag_id} failed: {Counter(task['state'] for task in tasks)}")
-    first = min(datetime.fromisoformat(task["queued_when"]) for task in tasks if task["queued_when"])
-    last = max(datetime.fromisoformat(task["end_date"]) for task in tasks)
-    return (last - first).total_seconds(), len(tasks)
-
-
-def wait_for_airflow(settings: Settings, up: "subprocess.Popen[bytes]") -> AirflowApi:
-    while True:
-        if up.poll() is not None:
-            raise SystemExit("Airflow did not start")
-        api = find_running_api(settings)
-        if api is not None and api.is_healthy():
-            for dag_id in ("headrace", "cosmos"):
-                api.wait_for_dag(dag_id)
-            return api
-        time.sleep(0.5)
 
 
 if __name__ == "__main__":
