@@ -1,12 +1,13 @@
 """What ``headrace up`` sets in Airflow unless the user does; docs/data-engineers.md says what each costs."""
 
 import configparser
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 DEFAULTS = {
     # (section, option): (Headrace's, Airflow 3.3's)
-    ("core", "parallelism"): ("6", "32"),
+    ("core", "parallelism"): (str(max(4, (os.cpu_count() or 1) + 2)), "32"),
     ("core", "load_examples"): ("False", "True"),
     ("core", "dags_are_paused_at_creation"): ("False", "True"),
     ("scheduler", "scheduler_idle_sleep_time"): ("0.2", "1"),
