@@ -1,16 +1,18 @@
 """Headrace's defaults give way to whatever the user has set, wherever Airflow lets it be set."""
 
+import os
 from pathlib import Path
 
 from headrace.cli.airflow_defaults import DEFAULTS, choose_defaults
 
 NAME = "AIRFLOW__CORE__PARALLELISM"
+TASKS = str(max(4, (os.cpu_count() or 1) + 2))
 
 
 def test_every_default_is_set_where_the_user_set_nothing(tmp_path: Path) -> None:
     chosen = choose_defaults({}, tmp_path / "airflow.cfg")
     assert len(chosen) == len(DEFAULTS)
-    assert chosen[NAME] == "6"
+    assert chosen[NAME] == TASKS
 
 
 def test_the_environment_wins(tmp_path: Path) -> None:
@@ -21,7 +23,7 @@ def test_the_environment_wins(tmp_path: Path) -> None:
 def test_what_the_user_changed_in_airflow_cfg_wins_and_what_airflow_wrote_there_does_not(tmp_path: Path) -> None:
     file = tmp_path / "airflow.cfg"
     file.write_text("[core]\nparallelism = 32\nload_examples = True\n")
-    assert choose_defaults({}, file)[NAME] == "6"
+    assert choose_defaults({}, file)[NAME] == TASKS
     file.write_text("[core]\nparallelism = 16\nhostname = %(x)s\n")
     assert NAME not in choose_defaults({}, file)
 
