@@ -6,14 +6,20 @@ Airflow's database anyway, the one through the task API, the other directly. Not
 Under ``dag.test()`` there is no triggerer, and the task runs in the process that has the database: it reads them too.
 """
 
+import json
+import logging
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from headrace.contracts.json_safe import make_text_safe
+
 if TYPE_CHECKING:
     from headrace.dbt.task_ends import TaskEnd
+
+log = logging.getLogger(__name__)
 
 KEY_PREFIX = "headrace_dbt_ends_"
 BUILD_OPERATOR = "DbtBuildOperator"  # the name by which Airflow's database knows the task
@@ -21,6 +27,7 @@ FLUSH_SECONDS = 1.0  # each takes processor time from dbt
 ASK_SECONDS = 0.2
 PATIENCE_SECONDS = 120
 ASKED_AT_ONCE = 200  # the question is one address, whose length is limited
+MESSAGE_CHARACTERS = 1_000_000  # Airflow's API and database take a message as a whole
 OPEN_STATES = frozenset({None, "up_for_reschedule"})
 
 
@@ -41,6 +48,7 @@ class TaskEndReporter:
         self._calling_back = calling_back
         self._waiting: list[TaskEnd] = []
         self._told: list[str] = []
+        self._newest: list[str] = []
         self._count = 0
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._error: Exception | None = None
@@ -62,10 +70,14 @@ class TaskEndReporter:
             self._waiting += ends
 
     def wait_until_taken(self) -> list[str]:
-        """Wait until the triggerer has given every task its end.
+        """Wait until the triggerer has given the tasks of the newest message their ends, in one piece.
+
+        It takes one message after the other: a task of an earlier one that is open then was cleared meanwhile, and is
+        Airflow's.
 
         Returns:
-            The tasks that it has not, because none is running or its plugins folder lacks Headrace; empty: all well.
+            The tasks of that message if none was given, because no triggerer is running or its plugins folder lacks
+            Headrace; empty: all well.
         """
         self._stop.set()
         self._thread.join()
@@ -74,25 +86,18 @@ class TaskEndReporter:
             raise self._error
         if self._in_test:
             _give_ends_here()
-        left, deadline = list(self._told), time.monotonic() + PATIENCE_SECONDS
-        while left and time.monotonic() < deadline:
-            still = self._list_open(left)
-            if len(still) < len(left):
-                deadline = time.monotonic() + PATIENCE_SECONDS
-            left = still
-            if left:
-                time.sleep(ASK_SECONDS)
-        return left
+        deadline = time.monotonic() + (0 if self._in_test else PATIENCE_SECONDS)
+        while self._newest and len(self._list_open(self._newest)) == len(self._newest):
+            if time.monotonic() >= deadline:
+                return self._newest
+            time.sleep(ASK_SECONDS)
+        if cleared := self._list_open(self._told):
+            log.warning("%s: cleared while dbt was running, so run once more by Airflow", ", ".join(cleared))
+        return []
 
     def _list_open(self, task_ids: Sequence[str]) -> list[str]:
-        found: list[str] = []
-        for part in (task_ids[at : at + ASKED_AT_ONCE] for at in range(0, len(task_ids), ASKED_AT_ONCE)):
-            states = self._task_instance.get_task_states(
-                dag_id=self._task_instance.dag_id, task_ids=list(part), run_ids=[self._run_id]
-            )
-            of_run = states.get(self._run_id) or {}
-            found += [task_id for task_id in part if of_run.get(task_id) in OPEN_STATES]
-        return found
+        states = load_states(self._task_instance, self._run_id, task_ids)
+        return [task_id for task_id, state in states.items() if state in OPEN_STATES]
 
     def _flush_often(self) -> None:
         while not self._stop.wait(FLUSH_SECONDS):
@@ -107,11 +112,55 @@ class TaskEndReporter:
             ends, self._waiting = self._waiting, []
         if not ends:
             return
-        told = [{**end.to_json(), "calls_back": end.task_id in self._calling_back} for end in ends]
-        value = {"try_number": self._task_instance.try_number, "ends": told}
-        self._task_instance.xcom_push(key=f"{KEY_PREFIX}{self._count:06d}", value=value)
+        for told in _split([self._describe(end) for end in ends]):
+            self._push({"try_number": self._task_instance.try_number, "ends": told})
+            self._newest = [end["task_id"] for end in told]
+            self._told += self._newest
+
+    def _describe(self, end: "TaskEnd") -> dict[str, Any]:
+        from airflow.sdk.log import redact  # type: ignore[attr-defined]  # Airflow's only public name for it
+
+        lines = [[level, make_text_safe(redact(text))] for level, text in end.lines]
+        safe = {"message": make_text_safe(redact(end.message)), "lines": lines}
+        return {**end.to_json(), **safe, "calls_back": end.task_id in self._calling_back}
+
+    def _push(self, value: dict[str, Any]) -> None:
+        from airflow.sdk.bases.xcom import BaseXCom
+
+        task_instance = self._task_instance
+        BaseXCom._set_xcom_in_db(  # as Airflow does itself where a custom XCom backend must not come between
+            key=f"{KEY_PREFIX}{self._count:06d}",
+            value=value,
+            dag_id=task_instance.dag_id,
+            task_id=task_instance.task_id,
+            run_id=self._run_id,
+        )
         self._count += 1
-        self._told += [end.task_id for end in ends]
+
+
+def load_states(task_instance: Any, run_id: str, task_ids: Collection[str]) -> dict[str, str | None]:
+    """Ask Airflow for the states of tasks of a run; one that the run does not have is not among them."""
+    found: dict[str, str | None] = {}
+    asked = list(task_ids)
+    for part in (asked[at : at + ASKED_AT_ONCE] for at in range(0, len(asked), ASKED_AT_ONCE)):
+        states = task_instance.get_task_states(dag_id=task_instance.dag_id, task_ids=part, run_ids=[run_id])
+        of_run = states.get(run_id) or {}
+        found |= {task_id: of_run[task_id] for task_id in part if task_id in of_run}
+    return found
+
+
+def _split(ends: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Split what is told into messages of a bounded size, unless a single task's is larger."""
+    message: list[dict[str, Any]] = []
+    size = 0
+    for end in ends:
+        length = len(json.dumps(end))
+        if message and size + length > MESSAGE_CHARACTERS:
+            yield message
+            message, size = [], 0
+        message.append(end)
+        size += length
+    yield message
 
 
 def runs_in_dag_test() -> bool:

@@ -4,9 +4,11 @@ dbt itself is imported when it is run, and only then: it takes seconds.
 """
 
 import json
+import logging
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +17,8 @@ from typing import Any
 
 from headrace.contracts.files import replace_file
 from headrace.exceptions import DbtRunError
+
+log = logging.getLogger(__name__)
 
 PARTIAL_PARSE_FILE = "partial_parse.msgpack"
 PARSED_FOLDER = "parsed"
@@ -120,6 +124,7 @@ class _NodeEvents:
     def __init__(self, on_node_end: Callable[[NodeEnd], None]) -> None:
         self._on_node_end = on_node_end
         self._lines: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        self._begun: Counter[str] = Counter()
         self._lock = Lock()
 
     def __call__(self, event: Any) -> None:
@@ -127,8 +132,12 @@ class _NodeEvents:
         if node is None or not node.unique_id:
             return
         with self._lock:
-            if event.info.name == "NodeFinished":
-                self._on_node_end(self._end(event, node))
+            if event.info.name == "NodeStart":
+                self._begun[node.unique_id] += 1
+            elif event.info.name == "NodeFinished":
+                self._begun[node.unique_id] -= 1
+                if self._begun[node.unique_id] <= 0:  # else a batch of a model, which dbt calls by the model's id
+                    self._on_node_end(self._end(event, node))
             elif event.info.level != "debug":
                 lines = self._lines[node.unique_id]
                 lines.append((str(event.info.level), str(event.info.msg)[:LONGEST_LINE]))
@@ -154,20 +163,23 @@ def _as_utc(moment: str) -> str:
 
 def _take_parse(invocation: Invocation) -> None:
     """Begin with what dbt had parsed, so that it parses only what has changed since."""
-    known = invocation.parse_file
-    if not known.is_file():
-        known = invocation.profiles.parent / PARTIAL_PARSE_FILE
-    if known.is_file():
-        shutil.copyfile(known, invocation.target / PARTIAL_PARSE_FILE)
+    for known in (invocation.parse_file, invocation.profiles.parent / PARTIAL_PARSE_FILE):
+        with suppress(OSError):  # there is none, or another dbt removes it at this moment
+            shutil.copyfile(known, invocation.target / PARTIAL_PARSE_FILE)
+            return
 
 
 def _keep_parse(invocation: Invocation) -> None:
+    """Keep what dbt has parsed; where that cannot be done, the next run is slower, and this one as good as it is."""
     written = invocation.target / PARTIAL_PARSE_FILE
-    if not written.is_file():
-        return
     known = invocation.parse_file
-    known.parent.mkdir(exist_ok=True)
-    replace_file(known, written.read_bytes())
-    oldest_first = sorted(known.parent.glob("*.msgpack"), key=lambda file: file.stat().st_mtime)
-    for file in oldest_first[:-KEPT_PARSES]:
-        file.unlink(missing_ok=True)
+    try:
+        if not written.is_file():
+            return
+        known.parent.mkdir(exist_ok=True)
+        replace_file(known, written.read_bytes())
+        oldest_first = sorted(known.parent.glob("*.msgpack"), key=lambda file: file.stat().st_mtime)
+        for file in oldest_first[:-KEPT_PARSES]:
+            file.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("What dbt has parsed is not kept in %s: %s", known.parent, error)

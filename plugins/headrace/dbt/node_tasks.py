@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 VERBS = {"model": "run", "seed": "seed", "snapshot": "snapshot"}
@@ -16,7 +17,7 @@ class NodeTasks:
         unique_id: dbt's id.
         name: Of its tasks' group.
         verb: Of the task that builds it: ``run``, ``seed`` or ``snapshot``.
-        selector: dbt's selector of it alone.
+        selector: dbt's selector of it alone; a path of names that others begin with is narrowed by its file.
         upstream: Ids of the nodes with tasks that it is made from; over ephemeral models, and over those left out.
         tests: Ids of its tests. One of several models is of the model that is built last.
         unit_tests: Ids of its unit tests, which dbt runs before it builds it.
@@ -57,19 +58,31 @@ def plan_node_tasks(
     for unique_id, unit_test in sorted((manifest.get("unit_tests") or {}).items()):
         for model in _parents(unit_test)[:1]:
             unit_tests.setdefault(model, []).append(unique_id)
+    sharing = Counter(path for node in nodes.values() for path in _list_paths(node))
     names = Counter(_name(unique_id) for unique_id in built)
     return [
         NodeTasks(
             unique_id=unique_id,
             name=_name(unique_id) if names[_name(unique_id)] == 1 else unique_id.replace(".", "_"),
             verb=VERBS[nodes[unique_id]["resource_type"]],
-            selector=f"fqn:{'.'.join(nodes[unique_id]['fqn'])}",
+            selector=_select(nodes[unique_id], sharing),
             upstream=tuple(sorted(set(_find_upstream(nodes, unique_id, place)))),
             tests=tuple(tests.get(unique_id, ())),
             unit_tests=tuple(unit_tests.get(unique_id, ())),
         )
         for unique_id in built
     ]
+
+
+def _select(node: Mapping[str, Any], sharing: Mapping[str, int]) -> str:
+    path = ".".join(node["fqn"])
+    return f"fqn:{path}" + (f",file:{PurePath(node['original_file_path']).name}" if sharing[path] > 1 else "")
+
+
+def _list_paths(node: Mapping[str, Any]) -> set[str]:
+    """Return all by which dbt's ``fqn:`` selects a node: paths of names that its own begins with, package or not."""
+    parts = ".".join(node.get("fqn") or ()).split(".")
+    return {".".join(each[:end]) for each in (parts, parts[1:]) for end in range(1, len(each) + 1)}
 
 
 def _is_built(node: Mapping[str, Any]) -> bool:

@@ -17,7 +17,7 @@ from headrace.quality.verdict import SEVERITY_RANK
 _BUILT = ("model", "seed", "snapshot")
 TESTS = ("test", "unit_test")
 _ERRORS = ("error", "runtime error", "partial success")
-SKIPPED_STATUS = "skipped"
+SKIPPED_STATUS, WARNED_STATUS = "skipped", "warn"
 _SEVERITIES = {
     **{severity.value: severity for severity in Severity},
     "warn": Severity.WARNING,  # dbt's own words are understood too
@@ -102,9 +102,13 @@ class DbtRun:
         """By id, what is wrong with each node that failed, or that warned of what its user calls critical."""
         said = {str(check.check_id): check.message for check in self.results}
         critical = {str(check.check_id): check.message for check in _list_critical(self)}
-        excused = {str(check.check_id) for check in self.checks if check.excused}
         failed = {unique_id: said.get(unique_id, message) for unique_id, message in self.failed.items()}
-        return {unique_id: told for unique_id, told in {**failed, **critical}.items() if unique_id not in excused}
+        return {unique_id: told for unique_id, told in {**failed, **critical}.items() if unique_id not in self.excused}
+
+    @property
+    def excused(self) -> dict[str, str]:
+        """By id, who waived a failing test and why."""
+        return {str(check.check_id): check.excused for check in self.checks if check.excused}
 
     @property
     def results(self) -> tuple[CheckResult, ...]:

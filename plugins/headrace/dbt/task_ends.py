@@ -2,12 +2,15 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
-from headrace.contracts.check_result import Severity, Status
+from headrace.contracts.check_result import CheckResult, Severity, Status
 from headrace.dbt.invocation import NodeEnd
 from headrace.dbt.manifest import DbtManifest
-from headrace.dbt.run_results import SKIPPED_STATUS, judge_node
+from headrace.dbt.run_results import SKIPPED_STATUS, WARNED_STATUS, judge_node
+
+MOST_LINES = 400
 
 
 @dataclass(frozen=True)
@@ -60,13 +63,16 @@ class TaskEnds:
         self._ends: dict[str, list[NodeEnd]] = {task_id: [] for task_id in tasks}
 
     def add(self, end: NodeEnd) -> TaskEnd | None:
-        """Add a node; returns its task's end, where that is now known. What was skipped ends no task."""
+        """Add a node; returns its task's end, where that is now known.
+
+        What was skipped ends no task; nor does a failure on which dbt goes on, which a person may have waived.
+        """
         task_id = self._task_of.get(end.unique_id)
         if task_id is None or task_id in self.ended:
             return None
         self._ends[task_id].append(end)
         self._waiting[task_id].discard(end.unique_id)
-        if self._waiting[task_id] or self._skipped(task_id):
+        if self._waiting[task_id] or self._skipped(task_id) or self._may_be_waived(task_id):
             return None
         return self._close(task_id)
 
@@ -77,7 +83,7 @@ class TaskEnds:
 
         Args:
             ran: Ids of all nodes that dbt was to run. Of a test that is not among them, dbt's own selection said so.
-            waived: Ids of tests that were left out of the run, with why.
+            waived: Ids of tests that a person waived, with why: left out of the run, or a failure that counts not.
         """
         closed = []
         for task_id in self._waiting:
@@ -94,7 +100,7 @@ class TaskEnds:
                     continue
                 closed.append(self._close(task_id, failed_by="dbt skipped it, because something before it failed"))
             elif not (follows_failure and not ends):
-                closed.append(self._close(task_id, notes=self._explain_missing(task_id, waived)))
+                closed.append(self._close(task_id, notes=self._explain_missing(task_id, waived), waived=waived))
         return closed
 
     def list_unexplained(self, failures: Mapping[str, str]) -> list[str]:
@@ -108,6 +114,15 @@ class TaskEnds:
             for unique_id, message in failures.items()
             if (end := self.ended.get(self._task_of.get(unique_id, ""))) is None or not end.failed
         ]
+
+    def list_not_green(self, task_ids: Collection[str]) -> dict[str, str]:
+        """Return which of some tasks did not succeed, and why."""
+        ends = {task_id: self.ended.get(task_id) for task_id in sorted(task_ids)}
+        return {
+            task_id: end.message if end else "dbt skipped it"
+            for task_id, end in ends.items()
+            if end is None or end.failed
+        }
 
     def list_open(self) -> list[str]:
         """Return the tasks without an end that follow no failed or open task: nothing says what became of them."""
@@ -132,13 +147,27 @@ class TaskEnds:
             for node in sorted(self._waiting[task_id])
         ]
 
-    def _close(self, task_id: str, failed_by: str = "", notes: Sequence[tuple[str, str]] = ()) -> TaskEnd:
+    def _may_be_waived(self, task_id: str) -> bool:
+        """Whether only its user calls a failure critical: the ledger then knows whether it counts, at the end."""
+        return any(end.status == WARNED_STATUS and self._judge(end)[1] for end in self._ends[task_id])
+
+    def _judge(self, end: NodeEnd) -> tuple[CheckResult, bool]:
+        """Return what a node came to, and whether that is a failure."""
+        check = judge_node(self.manifest, self.partition_key, end.unique_id, end.status, end.message, end.failures)
+        return check, not check.passed and (check.status is Status.ERROR or check.severity is Severity.CRITICAL)
+
+    def _close(
+        self,
+        task_id: str,
+        failed_by: str = "",
+        notes: Sequence[tuple[str, str]] = (),
+        waived: Mapping[str, str] = MappingProxyType({}),
+    ) -> TaskEnd:
         ends = self._ends[task_id]
         lines, problems = list(notes), [failed_by] if failed_by else []
         for end in ends:
-            check = judge_node(self.manifest, self.partition_key, end.unique_id, end.status, end.message, end.failures)
-            critical = check.status is Status.ERROR or check.severity is Severity.CRITICAL
-            failed = not check.passed and critical
+            check, failed = self._judge(end)
+            failed = failed and end.unique_id not in waived
             lines += [*end.lines, ("error" if failed else "info" if check.passed else "warning", check.message)]
             problems += [check.message] if failed and end.status != SKIPPED_STATUS else []
         self.ended[task_id] = TaskEnd(
@@ -147,6 +176,6 @@ class TaskEnds:
             message="; ".join(problems),
             started=min((end.started for end in ends if end.started), default=""),
             ended=max((end.ended for end in ends if end.ended), default=""),
-            lines=tuple(lines),
+            lines=tuple(lines[-MOST_LINES:]),
         )
         return self.ended[task_id]

@@ -25,10 +25,13 @@ def list_stopping_tests(manifest: DbtManifest, partition_key: str | None) -> lis
 
 
 def select_tests(manifest: DbtManifest, unique_ids: Iterable[str]) -> dict[str, str]:
-    """Return dbt's selectors of some tests, by id; a test whose name no selector can say is not among them."""
+    """Return dbt's selectors of some tests, by id; a test whose name no selector can say is not among them.
+
+    Nor is one that the project has no more.
+    """
     selectors = {}
     for unique_id in unique_ids:
-        path = ".".join(manifest.nodes[unique_id].fqn)
+        path = ".".join(manifest.nodes[unique_id].fqn) if unique_id in manifest.nodes else ""
         if _SELECTABLE.fullmatch(path):
             selectors[unique_id] = f"fqn:{path}"
     return selectors

@@ -32,7 +32,61 @@ if __name__ == "__main__":
     import json, pathlib
     pathlib.Path("tested.json").write_text(json.dumps([run.state, tasks], default=str))
 """,
+    "references.py": """
+import json, pathlib
+from airflow.sdk.bases.xcom import BaseXCom
+
+
+class References(BaseXCom):
+    @staticmethod
+    def serialize_value(value, **_):
+        pathlib.Path("kept.json").write_text(json.dumps(value))
+        return "kept.json"
+""",
+    "again.py": """
+import json, pathlib, sys, time
+import duckdb
+
+sys.path.insert(0, "dags")
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import clear_task_instances
+from airflow.sdk.definitions.dag import _run_task
+from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState
+from shop import dag
+
+price, *cleared = sys.argv[1:]
+first = dag.test()
+assert first.state == "success", first.state
+with duckdb.connect("shop.duckdb") as warehouse:
+    warehouse.execute(f"create or replace table till.sales as select 1 as id, {price}::int as price")
+with create_session() as session:
+    run = session.get(DagRun, first.id)
+    run.dag = first.dag
+    clear_task_instances(
+        [ti for ti in run.get_task_instances(session=session) if ti.task_id in cleared], session, DagRunState.RUNNING
+    )
+    session.commit()
+    while run.state == "running":  # as dag.test() does, and the scheduler
+        session.expire_all()
+        ready, _ = run.update_state(session=session)
+        for ti in ready:
+            ti.try_number += 1
+            ti.state = "scheduled"
+        session.commit()
+        for ti in ready:
+            _run_task(ti=ti, task=dag.task_dict[ti.task_id])
+        time.sleep(0.1)
+    tasks = {ti.task_id: [ti.state, ti.try_number] for ti in run.get_task_instances(session=session)}
+    pathlib.Path("tested.json").write_text(json.dumps([run.state, tasks], default=str))
+""",
 }
+BUILD, ORDERS_RUN, ORDERS_TEST, TOTALS = (
+    "dbt.dbt_producer_watcher",
+    "dbt.orders.run",
+    "dbt.orders.test",
+    "dbt.totals.run",
+)
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +109,14 @@ def sell(folder: Path, price: str) -> None:
         warehouse.execute(f"create or replace table till.sales as select 1 as id, {price}::int as price")
 
 
-def run(folder: Path, *command: str) -> str:
+def run(folder: Path, *command: str, **settings: str) -> str:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")}
     environment |= {
         "AIRFLOW_HOME": str(folder / "home"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__HEADRACE__PROJECT_DIR": str(folder),
+        **settings,
     }
     done = subprocess.run(
         [str(Path(sys.executable).with_name(command[0])), *command[1:]],
@@ -72,6 +127,7 @@ def run(folder: Path, *command: str) -> str:
 
 
 def test_it_ends_as_under_a_scheduler_and_no_node_runs_twice(project: Path) -> None:
+    sell(project, "5")
     run(project, "python", "dags/shop.py")
     state, tasks = json.loads((project / "tested.json").read_text())
     assert state == "success"
@@ -79,6 +135,42 @@ def test_it_ends_as_under_a_scheduler_and_no_node_runs_twice(project: Path) -> N
         name: ["success", 1]
         for name in ("dbt.dbt_producer_watcher", "dbt.orders.run", "dbt.orders.test", "dbt.totals.run", "after")
     }
+
+
+def test_a_custom_xcom_backend_does_not_come_between(project: Path) -> None:
+    sell(project, "5")
+    settings = {"AIRFLOW__CORE__XCOM_BACKEND": "references.References", "PYTHONPATH": str(project)}
+    run(project, "python", "dags/shop.py", **settings)
+    assert json.loads((project / "tested.json").read_text())[0] == "success"
+    assert (project / "kept.json").is_file(), "it is in use: for what the task returns"
+
+
+def test_a_process_that_is_cleared_by_itself_runs_no_dbt(project: Path) -> None:
+    sell(project, "5")
+    output = run(project, "python", "again.py", "null", BUILD)
+    _, tasks = json.loads((project / "tested.json").read_text())
+    assert tasks == {BUILD: ["failed", 2]} | {
+        name: ["success", 1] for name in (ORDERS_RUN, ORDERS_TEST, TOTALS, "after")
+    }
+    assert "dbt was not run: dbt.totals.run is success from an earlier try" in output
+    assert "Clear this task with what is downstream of it" in output
+
+
+@pytest.mark.parametrize("price", ["6", "null"])
+def test_after_a_process_was_killed_half_way_what_was_green_and_fails_now_is_told(project: Path, price: str) -> None:
+    """As *Clear failed* does it: what had succeeded before the process was killed keeps its end."""
+    sell(project, "5")
+    output = run(project, "python", "again.py", price, BUILD, TOTALS, "after")
+    state, tasks = json.loads((project / "tested.json").read_text())
+    kept = {ORDERS_RUN: ["success", 1], ORDERS_TEST: ["success", 1]}
+    if price == "6":
+        assert (state, tasks) == ("success", kept | {name: ["success", 2] for name in (BUILD, TOTALS, "after")})
+        return
+    assert (state, tasks[BUILD]) == ("failed", ["failed", 2])
+    assert {name: tasks[name] for name in kept} == kept
+    assert [tasks[name][0] for name in (TOTALS, "after")] == ["upstream_failed", "upstream_failed"]
+    assert "dbt.orders.test is green from an earlier try only" in output
+    assert "orders: 1 row has no price" in output
 
 
 def test_a_test_that_fails_is_tried_again_and_stops_what_follows(project: Path) -> None:

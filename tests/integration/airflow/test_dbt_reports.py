@@ -1,10 +1,13 @@
 """What the dbt process tells of its tasks, and when it stops waiting; threads are real, Airflow's API is not there."""
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from airflow.sdk.execution_time import task_runner
 
-from headrace.airflow.dbt_reports import ASKED_AT_ONCE, BUILD_OPERATOR, KEY_PREFIX, TaskEndReporter
+from headrace.airflow.dbt_reports import ASKED_AT_ONCE, BUILD_OPERATOR, KEY_PREFIX, MESSAGE_CHARACTERS, TaskEndReporter
 from headrace.airflow.operators.dbt_build import DbtBuildOperator
 from headrace.dbt.task_ends import TaskEnd
 
@@ -12,23 +15,34 @@ from headrace.dbt.task_ends import TaskEnd
 class TaskInstance:
     """The supervisor's end of a task, and a triggerer that takes what it is let."""
 
-    dag_id, try_number = "shop", 3
+    dag_id, task_id, try_number = "shop", "build", 3
 
-    def __init__(self, takes: int = 1_000, breaks: bool = False) -> None:
+    def __init__(self, takes: int = 10_000, breaks: bool = False) -> None:
         self.pushed: dict[str, Any] = {}
         self.asked: list[int] = []
+        self.cleared: set[str] = set()
         self.takes, self.breaks = takes, breaks
+        task_runner.SUPERVISOR_COMMS = self  # type: ignore[assignment]
 
-    def xcom_push(self, key: str, value: Any) -> None:
+    def send(self, message: Any) -> None:
         if self.breaks:
             raise ConnectionError("the api-server is away")
-        self.pushed[key] = value
+        self.pushed[message.key] = message.value
+
+    @property
+    def told(self) -> list[dict[str, Any]]:
+        return [end for value in self.pushed.values() for end in value["ends"]]
 
     def get_task_states(self, *, task_ids: list[str], run_ids: list[str], **_: Any) -> dict[str, dict[str, Any]]:
         self.asked.append(len(task_ids))
-        told = [end["task_id"] for value in self.pushed.values() for end in value["ends"]]
-        taken = set(told[: self.takes])
+        taken = {end["task_id"] for end in self.told[: self.takes]} - self.cleared
         return {run_ids[0]: {each: "success" if each in taken else None for each in task_ids}}
+
+
+@pytest.fixture(autouse=True)
+def _supervisor() -> Iterator[None]:
+    yield
+    vars(task_runner).pop("SUPERVISOR_COMMS", None)
 
 
 def end(name: str) -> TaskEnd:
@@ -44,15 +58,56 @@ def test_everything_is_told_once_in_order_with_the_try() -> None:
     assert list(task_instance.pushed) == sorted(task_instance.pushed)
     assert all(key.startswith(KEY_PREFIX) for key in task_instance.pushed)
     assert {value["try_number"] for value in task_instance.pushed.values()} == {3}
-    told = [each for value in task_instance.pushed.values() for each in value["ends"]]
-    assert [(each["task_id"], each["calls_back"]) for each in told] == [("a", False), ("b", True), ("c", False)]
+    assert [(each["task_id"], each["calls_back"]) for each in task_instance.told] == [
+        ("a", False),
+        ("b", True),
+        ("c", False),
+    ]
 
 
 def test_without_a_triggerer_it_stops_waiting_and_names_the_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("headrace.airflow.dbt_reports.PATIENCE_SECONDS", 0.5)
-    with TaskEndReporter(TaskInstance(takes=1), "r") as reporter:
+    with TaskEndReporter(TaskInstance(takes=0), "r") as reporter:
         reporter.tell([end("a"), end("b")])
-        assert reporter.wait_until_taken() == ["b"]
+        assert reporter.wait_until_taken() == ["a", "b"]
+
+
+def test_a_task_that_is_cleared_while_dbt_runs_is_left_to_airflow(caplog: pytest.LogCaptureFixture) -> None:
+    task_instance = TaskInstance()
+    task_instance.cleared = {"a"}
+    with TaskEndReporter(task_instance, "r") as reporter:
+        reporter.tell([end("a"), end("b")])
+        assert reporter.wait_until_taken() == []
+    assert "a: cleared while dbt was running" in caplog.text
+
+
+def test_what_dbt_says_is_told_without_secrets_and_without_what_a_database_cannot_hold() -> None:
+    from airflow.sdk.log import mask_secret
+
+    task_instance = TaskInstance()
+    mask_secret("swordfish")
+    said = (("info", "as swordfish at postgresql://anna:hunter2@shop/sales"), ("info", "a\0b" + 10_000 * "x"))
+    with TaskEndReporter(task_instance, "r") as reporter:
+        reporter.tell([TaskEnd("a", True, "swordfish failed", "", "", said)])
+        assert reporter.wait_until_taken() == []
+    (told,) = task_instance.told
+    text = json.dumps(told)
+    assert "swordfish" not in text
+    assert "hunter2" not in text
+    assert "\\u0000" not in text
+    assert "anna" in text
+    assert "failed" in told["message"]
+    assert len(text) < 5_000
+
+
+def test_a_message_is_of_bounded_size_and_nothing_is_lost() -> None:
+    task_instance = TaskInstance()
+    names = [str(number) for number in range(30)]
+    with TaskEndReporter(task_instance, "r") as reporter:
+        reporter.tell([TaskEnd(name, False, "", "", "", (("info", 1_900 * "x"),) * 50) for name in names])
+        assert reporter.wait_until_taken() == []
+    assert max(len(json.dumps(value)) for value in task_instance.pushed.values()) < 1.01 * MESSAGE_CHARACTERS
+    assert [each["task_id"] for each in task_instance.told] == names
 
 
 def test_what_cannot_be_told_ends_the_task() -> None:
@@ -67,7 +122,7 @@ def test_many_tasks_are_asked_for_in_parts() -> None:
     with TaskEndReporter(task_instance, "r") as reporter:
         reporter.tell([end(str(number)) for number in range(2 * ASKED_AT_ONCE + 1)])
         assert reporter.wait_until_taken() == []
-    assert task_instance.asked == [ASKED_AT_ONCE, ASKED_AT_ONCE, 1]
+    assert task_instance.asked == 2 * [ASKED_AT_ONCE, ASKED_AT_ONCE, 1]
 
 
 def test_the_triggerer_knows_the_process_by_the_name_of_its_operator() -> None:

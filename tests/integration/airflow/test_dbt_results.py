@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import duckdb
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.execution_time import task_runner
 from sqlalchemy import select
 
 from headrace import DbtTransform
@@ -80,12 +82,14 @@ class TaskInstance:
     def __init__(self, task_id: str, try_number: int) -> None:
         self.dag_id, self.task_id, self.map_index, self.try_number = "shop", task_id, -1, try_number
         self.pushed: dict[str, Any] = {}
+        task_runner.SUPERVISOR_COMMS = self  # type: ignore[assignment]
 
-    def xcom_push(self, key: str, value: Any, **_: Any) -> None:
-        self.pushed[key] = json.loads(json.dumps(value))
+    def send(self, message: Any) -> None:
+        self.pushed[message.key] = json.loads(json.dumps(message.value))
 
-    def get_task_states(self, *, run_ids: list[str], task_ids: list[str], **_: Any) -> dict[str, dict[str, str]]:
-        return dict.fromkeys(run_ids, dict.fromkeys(task_ids, "success"))
+    def get_task_states(self, *, run_ids: list[str], task_ids: list[str], **_: Any) -> dict[str, dict[str, str | None]]:
+        told = {each["task_id"] for value in self.pushed.values() for each in value["ends"]}
+        return {run_id: {each: "success" if each in told else None for each in task_ids} for run_id in run_ids}
 
     @property
     def ends(self) -> dict[str, dict[str, Any]]:
@@ -99,6 +103,7 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.warehouse = folder / "shop.duckdb"
+        shutil.rmtree(folder / "dbt_project" / "models", ignore_errors=True)
         self.write(FILES)
         profile = {"shop": {"target": "t", "outputs": {"t": {"type": "duckdb", "path": str(self.warehouse)}}}}
         self.write({"profiles.yml": json.dumps(profile)})
@@ -133,9 +138,13 @@ class Project:
         task.execute(context)
         return self.told.ends
 
-    def run_alone(self, task_id: str, try_number: int) -> None:
-        task, context = self.prepare(task_id, try_number)
+    def run_alone(self, task_id: str, try_number: int, **selection: Any) -> None:
+        task, context = self.prepare(task_id, try_number, **selection)
         task.execute(context)
+
+    def found_by(self, task_id: str) -> set[tuple[str, str, str | None]]:
+        """Return which checks a task made last."""
+        return {key for key, row in self.results().items() if row.task.task_id == task_id}
 
     def prepare(self, task_id: str, try_number: int, run_id: str = "r", **selection: Any) -> tuple[Any, Any]:
         """Return a task of the group and the context in which it runs."""
@@ -176,12 +185,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     monkeypatch.setenv("AIRFLOW__HEADRACE__PROJECT_DIR", str(folder))
     for part in ("ledger", "runs"):
         shutil.rmtree(folder / ".headrace" / part, ignore_errors=True)
     (folder / "shop.duckdb").unlink(missing_ok=True)
-    return Project(folder)
+    yield Project(folder)
+    vars(task_runner).pop("SUPERVISOR_COMMS", None)
 
 
 def test_what_passes_is_recorded_with_what_was_built(project: Project) -> None:
@@ -271,6 +281,20 @@ def test_a_waived_test_is_left_out_and_what_comes_after_is_built(project: Projec
     assert project.decision("orders") == "pass"
 
 
+def test_a_warning_that_is_called_critical_and_was_waived_is_green(project: Project) -> None:
+    project.edit("models/orders.yml", "severity: warn", "severity: warn, meta: {severity: critical}")
+    project.sell("(1, 5, 'c')")
+    assert project.build()["orders.test"]["failed"]
+    project.waive("orders accepted_values", "c is new")
+    ends = project.build(try_number=2)
+    assert not any(end["failed"] for end in ends.values())
+    assert ["warning", "2013-02 orders: 1 value of kind outside a, b"] in ends["orders.test"]["lines"]
+    assert project.results()["orders", "accepted_values", "kind"].excused == "waived by anna: c is new"
+    assert project.decision("orders") == "pass"
+    project.sell("(1, 5, 'c'), (2, 6, 'd')")
+    assert project.build(try_number=3)["orders.test"]["failed"], "one row more than was waived"
+
+
 def test_when_every_test_of_a_model_is_waived_its_test_task_is_told(project: Project) -> None:
     project.sell("(1, 5, 'a'), (2, 5, null)")
     project.edit("models/orders.yml", "values: [a, b]", "values: [a]")
@@ -314,6 +338,46 @@ def test_a_model_that_runs_by_itself_is_built_and_nothing_else(project: Project)
     assert set(rows) == {("orders", "build", None)}
 
 
+def test_a_models_task_leaves_out_what_the_group_leaves_out(project: Project) -> None:
+    project.sell("(1, 5, 'a'), (2, null, 'b')")
+    assert not project.build(exclude="not_null_orders_price")["orders.test"]["failed"]
+    project.run_alone("dbt.orders.test", try_number=2, exclude="not_null_orders_price")
+    assert project.found_by("dbt.orders.test") == {
+        ("orders", "build", None),
+        ("orders", "unique", "id"),
+        ("orders", "accepted_values", "kind"),
+    }
+
+
+def test_a_test_of_two_models_runs_with_the_one_that_is_built_last_alone_too(project: Project) -> None:
+    other = "          - relationships: {arguments: {to: ref('totals'), field: kind}}\n"
+    project.edit("models/orders.yml", "          - accepted", f"{other}          - accepted")
+    compile_all(project.settings, say=lambda _: None)
+    project.run_alone("dbt.orders.test", try_number=2)  # of totals there is no table yet
+    assert ("orders", "build", None) in project.found_by("dbt.orders.test")
+    project.run_alone("dbt.totals.test", try_number=2)
+    assert ("orders", "relationships", "kind") in project.found_by("dbt.totals.test")
+
+
+def test_a_model_beside_a_folder_of_its_name_is_built_alone(project: Project) -> None:
+    project.write({f"models/{name}.sql": "select 1 as one" for name in ("staging", "staging/inner", "staging/other")})
+    project.build()
+    project.run_alone("dbt.staging.run", try_number=2)
+    project.run_alone("dbt.inner.run", try_number=2)
+    assert project.found_by("dbt.staging.run") == {("staging", "build", None)}
+    assert project.found_by("dbt.inner.run") == {("inner", "build", None)}
+
+
+def test_a_model_that_is_gone_is_no_success(project: Project) -> None:
+    project.build()
+    task, context = project.prepare("dbt.totals.run", 2)
+    project.edit("models/sources.yml", "ref('totals')", "ref('orders')")
+    for file in ("totals.sql", "totals.yml"):
+        (project.folder / "dbt_project" / "models" / file).unlink()
+    with pytest.raises(AirflowException, match=r"dbt knows no model\.shop\.totals"):
+        task.execute(context)
+
+
 def test_a_failing_test_of_a_source_has_no_task_and_fails_the_process(project: Project) -> None:
     project.sell("(null, 5, 'a')")
     with pytest.raises(AirflowFailException, match="till_sales: 1 row has no id"):
@@ -334,6 +398,44 @@ def test_a_selection_leaves_out_what_dbt_leaves_out(project: Project) -> None:
     ends = project.build(select="orders", exclude="not_null_orders_price")
     assert list(ends) == ["orders.run", "orders.test"]
     assert ("orders", "not_null", "price") not in project.results()
+
+
+def test_a_model_that_is_built_in_batches_ends_with_the_last_of_them(project: Project) -> None:
+    dated = "select current_date - {0} as day, '{1}' as price"
+    project.write(
+        {
+            "models/dated.sql": "{{ config(materialized='table', event_time='day') }}"
+            + " union all ".join([dated.format(2, 5), dated.format(1, "none"), dated.format(0, 6)]),
+            "models/daily.sql": "{{ config(materialized='incremental', incremental_strategy='microbatch', "
+            "event_time='day', batch_size='day', lookback=3, "
+            "begin=(modules.datetime.date.today() - modules.datetime.timedelta(2)).isoformat()) }}"
+            "select day, price::int as price from {{ ref('dated') }}",
+        }
+    )
+    ends = project.build()
+    assert ends["daily.run"]["failed"]
+    said = " ".join(text for _, text in ends["daily.run"]["lines"])
+    assert ("Batch 1 of 3 OK" in said, "Batch 2 of 3 ERROR" in said, "Batch 3 of 3" in said) == (True, True, True)
+
+
+def test_what_cannot_be_kept_for_the_next_run_fails_nothing(project: Project) -> None:
+    kept = project.settings.dbt_profiles.parent / "parsed"
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.touch()
+    try:
+        assert not any(end["failed"] for end in project.build().values())
+    finally:
+        kept.unlink()
+
+
+def test_a_mapped_task_is_refused_before_anything_is_built(project: Project) -> None:
+    compile_all(project.settings, say=lambda _: None)
+    task, context = project.prepare(PRODUCER, 1)
+    context["ti"].map_index = 0
+    with pytest.raises(AirflowFailException, match="is a mapped task, which cannot work"):
+        task.execute(context)
+    assert context["ti"].pushed == {}
 
 
 def test_sql_that_cannot_be_parsed_tells_nobody_anything(project: Project) -> None:

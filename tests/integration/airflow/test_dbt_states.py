@@ -2,6 +2,10 @@
 
 import json
 import os
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -79,9 +83,14 @@ class Run:
                 .values(**values)
             )
 
-    def tell(self, *failed: str, succeeded: tuple[str, ...] = (), try_number: int = 1) -> None:
+    def say(self, value: Any) -> None:
         from airflow.models.xcom import XComModel
 
+        key = f"{KEY_PREFIX}{self.told:06d}"
+        XComModel.set(key=key, value=value, dag_id="shop", task_id="build", run_id=self.run_id, serialize=False)
+        self.told += 1
+
+    def tell(self, *failed: str, succeeded: tuple[str, ...] = (), try_number: int = 1) -> None:
         ends = [
             {
                 "task_id": task_id,
@@ -94,15 +103,7 @@ class Run:
             }
             for task_id in (*failed, *succeeded)
         ]
-        XComModel.set(
-            key=f"{KEY_PREFIX}{self.told:06d}",
-            value={"try_number": try_number, "ends": ends},
-            dag_id="shop",
-            task_id="build",
-            run_id=self.run_id,
-            serialize=False,
-        )
-        self.told += 1
+        self.say({"try_number": try_number, "ends": ends})
 
     def tasks(self) -> dict[str, Any]:
         from airflow.models.taskinstance import TaskInstance
@@ -206,6 +207,88 @@ def test_only_what_is_new_is_given(run: Run) -> None:
     run.set("a", state=None)
     giver.give_ends()
     assert run.states()["a"] is None, "it was given before: somebody has cleared it since"
+
+
+@pytest.mark.parametrize("value", ["a reference", {"try_number": 1}, {"try_number": 1, "ends": [{"task_id": "a"}]}])
+def test_what_cannot_be_understood_stops_its_own_process_only(
+    dag: Any, run: Run, value: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    others = [Run(dag, f"{place}-of-{run.run_id}") for place in ("before", "after")]
+    giver = NodeStates()
+    run.say(value)
+    for each in (others[0], run, others[1]):
+        each.tell(succeeded=("c",))
+    for _ in range(3):
+        giver.give_ends()
+    for each in others:
+        each.set("build", state="success")
+    assert [each.states()["c"] for each in others] == ["success", "success"]
+    assert run.states()["c"] is None, "what comes after it is not told either: the process fails for want of it"
+    assert caplog.text.count("cannot be given") == 1
+
+
+def test_tasks_that_are_mapped_are_not_dbts(run: Run) -> None:
+    run.set("a", map_index=0)
+    run.tell(succeeded=("a", "c"))
+    NodeStates().give_ends()
+    assert (run.states()["a"], run.states()["c"]) == (None, "success")
+
+
+STARTING = """
+import time
+from airflow.jobs.job import Job
+from headrace.airflow.dbt_states import on_starting
+
+job = Job()
+on_starting(job)
+print("announced", flush=True)
+time.sleep(2)
+job.job_type = "TriggererJob"
+time.sleep(60)
+"""
+
+
+def test_a_triggerer_that_learns_late_that_it_is_one_gives_ends(run: Run) -> None:
+    run.tell(succeeded=("a",))
+    starting = subprocess.Popen([sys.executable, "-c", STARTING], stdout=subprocess.PIPE, text=True)
+    try:
+        assert any("announced" in line for line in starting.stdout or ())
+        assert run.states()["a"] is None
+        deadline = time.monotonic() + 30
+        while run.states()["a"] is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+    finally:
+        starting.kill()
+        starting.communicate()
+    assert run.states()["a"] == "success"
+
+
+class SlowStore:
+    """A remote store of logs that takes as long as one lets it."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.goes_on, self.found = run, threading.Event(), []  # type: ignore[var-annotated]
+
+    def upload(self, path: str, task_instance: Any) -> None:
+        self.goes_on.wait(10)
+        self.found.append((path.rpartition("task_id=")[2], self.run.states()[task_instance.task_id]))
+
+
+def test_a_slow_store_of_logs_holds_nothing_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk.log import _ActiveLoggingConfig
+
+    store = SlowStore(run)
+    monkeypatch.setattr(_ActiveLoggingConfig, "logging_config_loaded", True)
+    monkeypatch.setattr(_ActiveLoggingConfig, "remote_task_log", store)
+    run.tell("a", succeeded=("c",))
+    NodeStates().give_ends()
+    assert store.found == []
+    assert (run.states()["a"], run.states()["c"]) == ("failed", "success")
+    store.goes_on.set()
+    deadline = time.monotonic() + 30
+    while len(store.found) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert sorted(store.found) == [("a/attempt=1.log", "failed"), ("c/attempt=1.log", "success")]
 
 
 def list_callbacks(run: Run) -> list[str]:

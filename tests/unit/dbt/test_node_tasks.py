@@ -55,6 +55,18 @@ def test_models_seeds_and_snapshots_are_tasks_and_each_follows_what_it_is_made_f
     assert tasks["apart_v2"].selector == "fqn:shop.apart.v2"
 
 
+def test_a_model_beside_a_folder_of_its_name_is_selected_by_its_file_too() -> None:
+    nodes = dict([node("model.shop.staging"), node("model.shop.inner"), node("model.shop.apart")])
+    nodes["model.shop.staging"]["original_file_path"] = "models/staging.sql"
+    nodes["model.shop.inner"]["fqn"] = ["shop", "staging", "inner"]
+    planned = {each.name: each.selector for each in plan_node_tasks({"nodes": nodes}, set(nodes))}
+    assert planned == {
+        "staging": "fqn:shop.staging,file:staging.sql",
+        "inner": "fqn:shop.staging.inner",
+        "apart": "fqn:shop.apart",
+    }
+
+
 def test_a_test_of_two_models_is_of_the_one_that_is_built_last() -> None:
     tasks = plan()
     assert tasks["orders"].tests == ("test.shop.unique_orders.1",)

@@ -1,5 +1,7 @@
 """How tasks end as dbt ends its nodes, on the artifacts of a real run."""
 
+from dataclasses import replace
+
 import pytest
 
 from headrace.dbt.invocation import NodeEnd
@@ -65,6 +67,20 @@ def test_a_failed_unit_test_fails_its_model(ends: TaskEnds) -> None:
     assert states(ends) == {"a.run": False, "a.test": False, "b.run": True, "c.run": False}
     assert "adds_up" in ends.ended["b.run"].message
     assert ends.list_unexplained({UNIT: "adds_up failed"}) == []
+
+
+@pytest.mark.parametrize(("waived", "failed"), [({}, True), ({A_WARN: "waived by anna: it is right"}, False)])
+def test_a_failure_that_only_its_user_calls_critical_is_judged_at_the_end(
+    ends: TaskEnds, waived: dict[str, str], failed: bool
+) -> None:
+    nodes = dict(ends.manifest.nodes)
+    nodes[A_WARN] = replace(nodes[A_WARN], meta={"severity": "critical"})
+    ends.manifest = replace(ends.manifest, nodes=nodes)
+    assert [end.task_id for end in tell(ends, a="success", a_is="pass", a_may_be="warn")] == ["a.run"]
+    tell(ends, adds_up="pass", b="success", b_is="pass", c="success")
+    ends.finish(ALL, waived)
+    assert states(ends)["a.test"] is failed
+    assert not any(states(ends)[name] for name in ("b.run", "b.test", "c.run"))
 
 
 def test_a_failure_without_a_task_is_unexplained(ends: TaskEnds) -> None:

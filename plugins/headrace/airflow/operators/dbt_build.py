@@ -1,19 +1,22 @@
 """The one process of dbt that builds a task group's nodes, and tells how their tasks end; orchestration interpreter."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from airflow.sdk import Context
 
 from headrace.airflow.base import RESULT_FILES, HeadraceOperator
-from headrace.airflow.dbt_reports import TaskEndReporter
+from headrace.airflow.dbt_reports import OPEN_STATES, TaskEndReporter, load_states
+from headrace.airflow.ledger import read_map_index
 from headrace.airflow.operators.dbt_node import DbtNodeOperator, refuse_held_partition
 from headrace.airflow.operators.dbt_results import RUN_RESULTS_FILE, keep_run_results
 from headrace.airflow.operators.dbt_waivers import WAIVED_FILE, leave_out_waived_tests
-from headrace.exceptions import DbtRunError
+from headrace.exceptions import ConfigurationError, DbtRunError
 from headrace.settings import Settings
+
+GREEN_STATES = frozenset({"success", "skipped"})
 
 
 class DbtBuildOperator(HeadraceOperator):
@@ -55,8 +58,13 @@ class DbtBuildOperator(HeadraceOperator):
         from headrace.dbt.manifest import load_manifest
         from headrace.dbt.task_ends import TaskEnds
 
+        if read_map_index(context) >= 0:
+            raise ConfigurationError(
+                f"{self.task_id} is a mapped task, which cannot work: the tasks of its nodes are those of every "
+                "instance. Map over DAG runs instead, for example one a partition."
+            )
         refuse_held_partition(settings, self.partition_key)
-        tasks = self._list_node_tasks()
+        tasks, kept = self._list_node_tasks(context)
         waived = leave_out_waived_tests(context, settings)
         ends = TaskEnds(
             {task_id: task.stands_for for task_id, task in tasks.items()},
@@ -64,9 +72,9 @@ class DbtBuildOperator(HeadraceOperator):
             load_manifest(settings.dbt_manifest),
             self.partition_key or None,
         )
-        last = {task_id for task_id, task in tasks.items() if not task.downstream_task_ids & tasks.keys()}
+        last = _list_last(tasks)
         calling_back = {task_id for task_id, task in tasks.items() if task.on_success_callback}
-        told: set[str] = set()
+        told = set(kept)
         with (
             tempfile.TemporaryDirectory(prefix="dbt-", dir=self.task_folder(context)) as target,
             TaskEndReporter(context["ti"], context["run_id"], calling_back) as reporter,
@@ -74,7 +82,7 @@ class DbtBuildOperator(HeadraceOperator):
 
             def tell(node: NodeEnd) -> None:
                 end = ends.add(node)
-                if end is not None and end.task_id not in last:
+                if end is not None and end.task_id not in last and end.task_id not in told:
                     told.add(end.task_id)
                     reporter.tell([end])
 
@@ -89,8 +97,12 @@ class DbtBuildOperator(HeadraceOperator):
             )
             succeeded = run_dbt(invocation, tell)
             run = keep_run_results(Path(target), context, settings)
-            ends.finish(run.ran, waived.reasons)
+            ends.finish(run.ran, {**waived.reasons, **run.excused})
             nobodys = ends.list_unexplained(run.failures)
+            nobodys += [
+                f"{task_id} is green from an earlier try only: {why}. Clear this task with what is downstream of it."
+                for task_id, why in ends.list_not_green(kept).items()
+            ]
             nobodys += [f"{task_id}: dbt told nothing of its nodes" for task_id in ends.list_open()]
             if nobodys or not (succeeded or run.failures):
                 what = "".join(f"\n  {line}" for line in nobodys) or ": it says so, but of no node"
@@ -100,17 +112,38 @@ class DbtBuildOperator(HeadraceOperator):
                 raise DbtRunError(
                     f"dbt has ended and the ledger has its results, but no triggerer gave {len(left)} tasks their end, "
                     f"for example {left[0]}: start one (airflow triggerer) that has Headrace's plugin, and clear this "
-                    f"task."
+                    f"task with what is downstream of it."
                 )
         self.log.info("dbt has ended: %s", run.summary.describe())
         for message in run.failures.values():
             self.log.error("%s", message)
         return {"failed": len(run.failures), "models_built": run.summary.models_built}
 
-    def _list_node_tasks(self) -> dict[str, DbtNodeOperator]:
-        """Return the tasks that stand for nodes of this build, in the order in which they were made: dbt's own."""
-        return {
+    def _list_node_tasks(self, context: Context) -> tuple[dict[str, DbtNodeOperator], set[str]]:
+        """Return the tasks that stand for nodes of this build, and which of them are green from an earlier try.
+
+        They are in the order in which they were made: dbt's own. A task that only a newer DAG file has is not among
+        them: Airflow runs it by itself once it has it.
+
+        Raises:
+            DbtRunError: The last tasks have an end, and so may what follows them: nothing would show what changed.
+        """
+        of_group = {
             task_id: task
             for task_id, task in self.dag.task_dict.items()
             if isinstance(task, DbtNodeOperator) and task_id in self.downstream_task_ids
         }
+        states = load_states(context["ti"], context["run_id"], of_group)
+        tasks = {task_id: task for task_id, task in of_group.items() if task_id in states}
+        for task_id in _list_last(tasks):
+            if states[task_id] not in OPEN_STATES:
+                raise DbtRunError(
+                    f"dbt was not run: {task_id} is {states[task_id]} from an earlier try, and what follows would not "
+                    f"be run again. Clear this task with what is downstream of it."
+                )
+        return tasks, {task_id for task_id in tasks if states[task_id] in GREEN_STATES}
+
+
+def _list_last(tasks: Mapping[str, DbtNodeOperator]) -> set[str]:
+    """Return the tasks that no other of them follows."""
+    return {task_id for task_id, task in tasks.items() if not task.downstream_task_ids & tasks.keys()}

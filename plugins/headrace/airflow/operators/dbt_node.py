@@ -28,6 +28,7 @@ class DbtNodeOperator(HeadraceOperator):
     Args:
         node: What it stands for.
         tests: It stands for the node's tests; else for the node itself, with its unit tests.
+        exclude: dbt selection that the group leaves out.
         dbt_vars: More dbt variables; templated.
     """
 
@@ -40,6 +41,7 @@ class DbtNodeOperator(HeadraceOperator):
         *,
         node: NodeTasks,
         tests: bool,
+        exclude: Sequence[str] = (),
         dbt_vars: dict[str, Any] | None = None,
         pool: str = WAREHOUSE_POOL,
         **kwargs: Any,
@@ -51,6 +53,7 @@ class DbtNodeOperator(HeadraceOperator):
         self.selector = node.selector
         self.tests = tests
         self.stands_for = [*node.tests] if tests else [*node.unit_tests, node.unique_id]
+        self.exclude = list(exclude)
         self.dbt_vars = dict(dbt_vars or {})
 
     def run_partition(self, settings: Settings, context: Context) -> dict[str, Any]:
@@ -58,26 +61,42 @@ class DbtNodeOperator(HeadraceOperator):
         from headrace.dbt.run_results import require_success
 
         refuse_held_partition(settings, self.partition_key)
-        again = context["ti"].try_number > 1
+        builds = not self.tests or context["ti"].try_number > 1
         waived = leave_out_waived_tests(context, settings)
+        others = self._list_tests_of_others(settings) if self.tests else []
         with tempfile.TemporaryDirectory(prefix="dbt-", dir=self.task_folder(context)) as target:
             invocation = Invocation(
-                command="build" if again or not self.tests else "test",
+                command="build" if builds else "test",
                 project_dir=settings.dbt_project_dir,
                 profiles=settings.dbt_profiles,
                 target=Path(target),
                 variables={"partition_key": self.partition_key, **self.dbt_vars},
                 select=[self.selector],
-                exclude=waived.selectors,
+                exclude=[*self.exclude, *waived.selectors, *others],
                 options=() if self.tests else ("--exclude-resource-type", "test"),
             )
             try:
                 run_dbt(invocation)
                 run = record_run(context, settings, load_run(Path(target), context, settings))
                 require_success(run)
+                if builds and self.unique_id not in run.ran:
+                    raise DbtRunError(f"dbt knows no {self.unique_id}: run 'headrace compile' after a change.")
             except DbtRunError as error:
                 raise DbtNodeError(error.message) from error
         return {"ran": len(run.ran)}
+
+    def _list_tests_of_others(self, settings: Settings) -> list[str]:
+        """Return dbt's selectors of the tests that dbt would find for the node, but that other tasks stand for.
+
+        A test of two models is of the one that is built last.
+        """
+        from headrace.dbt.manifest import load_manifest
+        from headrace.dbt.waived_tests import select_tests
+
+        manifest = load_manifest(settings.dbt_manifest)
+        of_node = {each for each in manifest.downstream.get(self.unique_id, ()) if each.startswith("test.")}
+        others = select_tests(manifest, of_node.difference(self.stands_for))
+        return sorted({*others.values()}.difference(select_tests(manifest, self.stands_for).values()))
 
 
 def refuse_held_partition(settings: Settings, partition_key: str) -> None:

@@ -56,9 +56,9 @@ def DbtTransform(  # noqa: N802 - reads as a building block in a DAG file
             f"dbt selection {' '.join(selected) or '(everything)'} matches no model of "
             f"{settings.dbt_project_dir}: run 'dbt ls --select …' there, and 'headrace compile' after a change."
         )
-    common: dict[str, Any] = {"project_dir": project_dir, "dbt_vars": dbt_vars, "pool": pool}
+    common: dict[str, Any] = {"project_dir": project_dir, "dbt_vars": dbt_vars, "pool": pool, "exclude": excluded}
     with TaskGroup(group_id) as group:
-        build = DbtBuildOperator(task_id=BUILD_TASK, retries=0, select=selected, exclude=excluded, **common)
+        build = DbtBuildOperator(task_id=BUILD_TASK, retries=0, select=selected, **common)
         last: dict[str, DbtNodeOperator] = {}
         for node in nodes:
             with TaskGroup(node.name):
