@@ -41,7 +41,7 @@ START_SECONDS = 90
 LEAVE_SECONDS = 1  # one that leaves its place closes its socket before it gives up its lock
 BUSY_PAUSE_SECONDS = 0.5
 BUSY_SAY_SECONDS = 30
-_INHERITED = ("HOME", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER", "XDG_RUNTIME_DIR")
+INHERITED = ("HOME", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER", "XDG_RUNTIME_DIR")
 
 
 @contextmanager
@@ -272,7 +272,7 @@ class RuntimeClient:
     def _spawn(self) -> "subprocess.Popen[bytes]":
         folder = self.place.folder
         log = os.open(self.place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
-        environment = {name: self._environment[name] for name in _INHERITED if name in self._environment}
+        environment = {name: self._environment[name] for name in INHERITED if name in self._environment}
         environment |= {
             **keep_fixed(self._environment),
             "PYTHONPATH": str(build_import_path(folder / f"{self.place.key}.path")),

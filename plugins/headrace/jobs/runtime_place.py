@@ -15,7 +15,7 @@ CODE = ("contracts", "jobs", "quality", "tfx_worker")
 # Beginnings of names that are read when a library is loaded, so that a node cannot change them afterwards. A test looks
 # at what is read; what only a program loads into itself (LD_) or a graphics card (CUDA_) shows it does not see.
 FIXED_AT_IMPORT = (
-    *("TF_", "TF2_", "KERAS_", "XLA_", "TPU_", "LLVM_", "ABSL_", "GLOG_", "GRPC_", "PROTOCOL_BUFFERS_"),
+    *("TF_", "TF2_", "KERAS_", "XLA_", "TPU_", "LLVM_", "ABSL_", "GLOG_", "GRPC_", "OTEL_", "PROTOCOL_BUFFERS_"),
     *("CUDA_", "CUDNN_", "NVIDIA_", "NCCL_", "ONEDNN_", "DNNL_", "ROCM_", "HIP_"),
     *("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "GOTO", "ACC_", "GFORTRAN_", "JOBLIB_", "LOKY_"),
     *(
