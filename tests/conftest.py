@@ -14,6 +14,7 @@ TESTS = Path(__file__).parent
 WITH_THEIR_OWN_AIRFLOW = {"test_up", "test_killed_scheduler", "test_dag_parsing"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep in one process of pytest-xdist what shares a server, a project or a pipeline's run: a folder's tests."""
     for item in items:
