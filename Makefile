@@ -46,7 +46,7 @@ format: setup-dev ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: setup ## Run the benchmarks
+bench: setup ## Run the benchmarks (ONLY=tfx for one: parse start tfx pipeline dbt scheduler growth demo ledger gx)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
 lock: ## Write the locks anew (UPGRADE=--upgrade for newer versions)
