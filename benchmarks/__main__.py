@@ -31,7 +31,11 @@ BENCHMARKS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Side-by-side measurements.")
-    parser.add_argument("--only", choices=sorted(BENCHMARKS), help="parse, start: a minute; growth: half an hour; the others: ten minutes")
+    parser.add_argument(
+        "--only",
+        choices=sorted(BENCHMARKS),
+        help="parse, start: a minute; growth: half an hour; the others: ten minutes",
+    )
     only = parser.parse_args().only
     for name, run in BENCHMARKS.items():
         if only in (None, name):
