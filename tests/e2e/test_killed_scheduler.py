@@ -37,7 +37,7 @@ FILES = {
     + OF_PARTITION,
     # seconds, so that something can be killed meanwhile
     "dbt_project/models/slow.sql": "select sum(a.range * b.range % 7) as n, '{{ ref('orders') }}' as after "
-    "from range(20000) a, range(12000) b",
+    "from range(20000) a, range(40000) b",
     "dbt_project/models/totals.sql": INCREMENTAL
     + "select partition, sum(price) as total, '{{ ref('slow') }}' as after from {{ ref('orders') }} where "
     + OF_PARTITION
