@@ -151,7 +151,7 @@ def receive_message(connection: socket.socket) -> dict[str, Any]:
         text += chunk
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the second one: brackets within brackets
         raise ContractError(f"a message that is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise ContractError("a message that is not an object")
