@@ -36,7 +36,8 @@ FILES = {
     + "select * from {{ source('till', 'sales') }} where "
     + OF_PARTITION,
     # seconds, so that something can be killed meanwhile; a table, for a view computes nothing
-    "dbt_project/models/slow.sql": "{{ config(materialized='table') }} select sum(a.range * b.range % 7) as n, '{{ ref('orders') }}' as after "
+    "dbt_project/models/slow.sql": "{{ config(materialized='table') }}"
+    "select sum(a.range * b.range % 7) as n, '{{ ref('orders') }}' as after "
     "from range(20000) a, range(20000) b",
     "dbt_project/models/totals.sql": INCREMENTAL
     + "select partition, sum(price) as total, '{{ ref('slow') }}' as after from {{ ref('orders') }} where "
