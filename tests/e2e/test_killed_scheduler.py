@@ -239,9 +239,9 @@ def test_a_node_outlives_the_scheduler_and_the_task_that_is_tried_again_takes_it
     run = shop.trigger("p1", "training")
     node_runs = shop.folder / "node-runs"
     run.wait(lambda _: node_runs.exists(), "the node runs")
-    shop.kill("scheduler", alone=False)  # the task's own process too
     (task,) = shop.api.tasks("training", run.run_id)
     first_try = task.try_number
+    shop.kill("scheduler", alone=False)  # the task's own process too
 
     def is_tried_again(states: dict[str, str]) -> bool:
         (task,) = shop.api.tasks("training", run.run_id)
