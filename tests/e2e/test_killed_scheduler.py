@@ -233,21 +233,3 @@ def test_a_triggerer_that_is_killed_gives_the_rest_when_it_is_back(shop: Shop) -
     shop.kill("triggerer")
     assert run.wait_until_ended() == "success"
     assert {task.try_number for task in shop.api.tasks("shop", run.run_id)} == {1}
-
-
-def test_a_node_outlives_the_scheduler_and_the_task_that_is_tried_again_takes_it_up(shop: Shop) -> None:
-    run = shop.trigger("p1", "training")
-    node_runs = shop.folder / "node-runs"
-    run.wait(lambda _: node_runs.exists(), "the node runs")
-    (task,) = shop.api.tasks("training", run.run_id)
-    first_try = task.try_number
-    shop.kill("scheduler", alone=False)  # the task's own process too
-
-    def is_tried_again(states: dict[str, str]) -> bool:
-        (task,) = shop.api.tasks("training", run.run_id)
-        return task.try_number > first_try and task.state == "running"
-
-    run.wait(is_tried_again, "the task is tried again")
-    (shop.folder / "go").touch()
-    assert run.wait_until_ended() == "success"
-    assert len(node_runs.read_text().splitlines()) == 1, "a second process was started"
