@@ -113,13 +113,13 @@ def load_tfx_runtime_settings() -> TfxRuntimeSettings:
     Raises:
         ConfigurationError: A value is none that can be meant.
     """
-    configured, usual = _Configured(), NodeLimits()
-    switch = configured.get(SECTION, "tfx_runtime") or "auto"
+    usual = NodeLimits()
+    switch = _get_configured(SECTION, "tfx_runtime") or "auto"
     if switch not in ("auto", "off"):
         raise ConfigurationError(f"[headrace] tfx_runtime is {switch!r}: write auto, or off.")
 
     def number(name: str, default: float, least: float) -> float:
-        text = configured.get(SECTION, name)
+        text = _get_configured(SECTION, name)
         try:
             value = default if text is None else float(text)
         except ValueError:
@@ -142,7 +142,7 @@ def load_preload_enabled() -> bool:
     Raises:
         ConfigurationError: The value is none that can be meant.
     """
-    switch = _Configured().get(SECTION, "preload") or "auto"
+    switch = _get_configured(SECTION, "preload") or "auto"
     if switch not in ("auto", "off"):
         raise ConfigurationError(f"[headrace] preload is {switch!r}: write auto, or off.")
     return switch == "auto"
@@ -161,13 +161,15 @@ def load_settings(project_dir: str | Path | None = None) -> Settings:
     """
     if project_dir is not None and not Path(project_dir).is_dir():
         raise ConfigurationError(f"There is no project folder {Path(project_dir).absolute()}.")
-    configured = _Configured() if project_dir is None else None
+
+    def get(name: str) -> str | None:
+        return _get_configured(SECTION, name) if project_dir is None else None
 
     def place(name: str, default: Path) -> Path:
-        value = configured.get(SECTION, name) if configured else None
+        value = get(name)
         return Path(value).expanduser().absolute() if value else default
 
-    root = Path(project_dir).absolute() if project_dir is not None else _find_project(configured or _Configured())
+    root = Path(project_dir).absolute() if project_dir is not None else _find_project()
     state_dir = place("state_dir", root / ".headrace")
     return Settings(
         project_dir=root,
@@ -178,27 +180,25 @@ def load_settings(project_dir: str | Path | None = None) -> Settings:
         landing_dir=place("landing_dir", state_dir / "landing"),
         tfx_python=_find_tfx_python(root),
         notifications_file=place("notifications_file", root / "notifications.yaml"),
-        ledger_conn_id=configured.get(SECTION, "ledger_conn_id") if configured else None,
+        ledger_conn_id=get("ledger_conn_id"),
     )
 
 
-class _Configured:
-    """Airflow's two places of configuration: the environment, then ``airflow.cfg``."""
+def _get_configured(section: str, name: str) -> str | None:
+    """Return an option from Airflow's two places of configuration: the environment, then ``airflow.cfg``."""
+    value = os.environ.get(f"AIRFLOW__{section}__{name}".upper())
+    if value:
+        return value
+    path = Path(os.environ.get("AIRFLOW_CONFIG", _find_airflow_home() / "airflow.cfg"))
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return _read_config(path, found.st_mtime_ns, found.st_size).get(section, name, fallback=None) or None
 
-    def get(self, section: str, name: str) -> str | None:
-        value = os.environ.get(f"AIRFLOW__{section}__{name}".upper())
-        if value:
-            return value
-        path = Path(os.environ.get("AIRFLOW_CONFIG", self.home / "airflow.cfg"))
-        try:
-            found = path.stat()
-        except OSError:
-            return None
-        return _read_config(path, found.st_mtime_ns, found.st_size).get(section, name, fallback=None) or None
 
-    @property
-    def home(self) -> Path:
-        return Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
+def _find_airflow_home() -> Path:
+    return Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
 
 
 @lru_cache(maxsize=2)
@@ -209,13 +209,13 @@ def _read_config(path: Path, _changed: int, _size: int) -> configparser.ConfigPa
     return config
 
 
-def _find_project(configured: _Configured) -> Path:
-    explicit = configured.get(SECTION, "project_dir")
+def _find_project() -> Path:
+    explicit = _get_configured(SECTION, "project_dir")
     if explicit:
         return Path(explicit).expanduser().absolute()
-    dags_folder = configured.get("core", "dags_folder")
+    dags_folder = _get_configured("core", "dags_folder")
     # Whatever imports Airflow writes an airflow.cfg with its defaults: such a folder that is not there is nobody's.
-    if dags_folder and (Path(dags_folder).is_dir() or Path(dags_folder) != configured.home / "dags"):
+    if dags_folder and (Path(dags_folder).is_dir() or Path(dags_folder) != _find_airflow_home() / "dags"):
         return Path(dags_folder).expanduser().absolute().parent
     here = Path.cwd()
     for folder in (here, *here.parents):
@@ -228,7 +228,7 @@ def _find_project(configured: _Configured) -> Path:
 
 
 def _find_tfx_python(root: Path) -> Path:
-    explicit = _Configured().get(SECTION, "tfx_python")
+    explicit = _get_configured(SECTION, "tfx_python")
     if explicit:
         return Path(shutil.which(explicit) or explicit).expanduser().absolute()
     beside_root = root / TFX_VENV / "bin" / "python"

@@ -18,7 +18,7 @@ def test_a_schema_violation_is_said_in_plain_words(flights: Project) -> None:
     failed = by_column(outcome)
     assert set(failed) == {"wind_speed_mph", "carrier", "dest_late_share_12h"}
     assert "1048" in failed["wind_speed_mph"]
-    assert "numbers from 0 to 200 in at least 90 % of rows" in failed["wind_speed_mph"]
+    assert "numbers from 0 to 200 in at least 80 % of rows" in failed["wind_speed_mph"]
     assert "ZZ" in failed["carrier"]
     assert "9E, AA" in failed["carrier"]
     assert all(check.partition_key == "2010-01" for check in outcome.checks)

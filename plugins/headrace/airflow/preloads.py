@@ -10,8 +10,7 @@ from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
 
-AIRFLOW, COMPONENTS, TASKS = "airflow", "components", "tasks"
-"""The stages; each needs those before it."""
+from headrace.cli.component_processes import AIRFLOW, EVERY_COMPONENT, TASKS
 
 FOR_COMPONENTS = (
     "airflow.cli.commands.api_server_command",
@@ -57,7 +56,9 @@ def list_stages() -> dict[str, Iterator[Callable[[], object]]]:
     plugins = sorted({entry.module for entry in entry_points(group="airflow.plugins")})
     return {
         AIRFLOW: iter([write_configuration, build_parser]),
-        COMPONENTS: iter([*(partial(import_module, name) for name in (*FOR_COMPONENTS, *plugins)), configure_mappers]),
+        EVERY_COMPONENT: iter(
+            [*(partial(import_module, name) for name in (*FOR_COMPONENTS, *plugins)), configure_mappers]
+        ),
         TASKS: iter([partial(import_module, name) for name in FOR_TASKS]),
     }
 

@@ -17,7 +17,7 @@ from headrace.jobs.processes import is_alive, process_start_time
 
 PARENT_MODULE = "headrace.airflow.component_parent"
 AIRFLOW, EVERY_COMPONENT, TASKS = "airflow", "components", "tasks"
-"""What the parent imports first, next and last."""
+"""What the parent imports first, next and last; each needs those before it."""
 FORK_SECONDS = 180
 """How long the parent may import before it forks; what it imports last takes seconds."""
 TELL_SECONDS = 2

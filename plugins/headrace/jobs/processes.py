@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PROC = Path("/proc")
+KILL_SECONDS = 1
+"""How long a killed process may take to give up its memory and its locks."""
 
 
 def process_start_time(pid: int) -> int | None:
@@ -55,18 +57,21 @@ def kill_marked(name: str, value: str, grace_seconds: float, spare: int | None =
         How many processes were signalled.
     """
     pids = {pid for pid in find_marked(name, value) if pid not in (spare, os.getpid())}
-    signalled = len(pids)
     if grace_seconds:
         for pid in pids:
             _signal(pid, signal.SIGTERM)
-        deadline = time.monotonic() + grace_seconds
-        while time.monotonic() < deadline and any(process_start_time(pid) is not None for pid in pids):
-            time.sleep(0.05)
-    for pid in find_marked(name, value):
-        if pid not in (spare, os.getpid()):
-            signalled += pid not in pids
-            _signal(pid, signal.SIGKILL)
-    return signalled
+        _wait_until_gone(pids, grace_seconds)
+    remaining = {pid for pid in find_marked(name, value) if pid not in (spare, os.getpid())}
+    for pid in remaining:
+        _signal(pid, signal.SIGKILL)
+    _wait_until_gone(remaining, KILL_SECONDS)
+    return len(pids | remaining)
+
+
+def _wait_until_gone(pids: set[int], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and any(process_start_time(pid) is not None for pid in pids):
+        time.sleep(0.05)
 
 
 def _signal(pid: int, signum: signal.Signals) -> None:
