@@ -10,7 +10,7 @@ HeadraceError
 ├── QuarantineError             rows could not be set aside or put back, and none was moved (retryable)
 ├── WarehouseLockedError        another process holds the warehouse file (retryable)
 ├── LedgerError                 the ledger cannot be opened, read or written (retryable)
-│   └── LedgerVersionError      its tables are of a newer Headrace than this one
+│   └── LedgerVersionError      its tables are not of this Headrace's version
 ├── UnknownIncidentError        the ledger has no such incident, or no such quarantine
 │   └── UnknownQuarantineError  the ledger has no such quarantine
 ├── InvalidActionError          an incident or a quarantine is not in a state for what a person asked
@@ -100,7 +100,7 @@ class LedgerError(HeadraceError):
 
 
 class LedgerVersionError(LedgerError):
-    """The ledger's tables are of a newer Headrace than this one."""
+    """The ledger's tables are not of this Headrace's version."""
 
     retryable = False
 

@@ -247,6 +247,11 @@ def _load_version(connection: Connection) -> str | None:
 def _describe_version(place: str, version: str | None) -> str:
     if version is None:
         return f"{place} has no tables of a ledger."
+    if version < HEAD:
+        return (
+            f"{place} has tables of version {version}, and this Headrace's are of version {HEAD}: an older Headrace "
+            "wrote it. Start 'headrace up', or run a task that records: either brings it up to date."
+        )
     return (
         f"{place} has tables of version {version}, and this Headrace knows them up to {HEAD}: it was written by a "
         "newer Headrace. Install that one here too; nothing was changed."

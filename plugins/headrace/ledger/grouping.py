@@ -56,30 +56,36 @@ class Causes:
     Args:
         candidates: Unresolved incidents, with the partitions that fail in them.
         graph: Everything upstream of the datasets of all of them.
+        in_error: Check and partition of what could not be evaluated, or built, when it was looked at last.
     """
 
-    def __init__(self, candidates: Iterable[Candidate], graph: LineageGraph) -> None:
+    def __init__(
+        self, candidates: Iterable[Candidate], graph: LineageGraph, in_error: Collection[tuple[int, str]] = ()
+    ) -> None:
         self.candidates = {each.id: each for each in candidates}
         self._graph = graph
+        self._in_error = in_error
         self._on: dict[str, list[Candidate]] = {}
         for each in self.candidates.values():
             for key in each.partitions:
                 self._on.setdefault(key, []).append(each)
         self._oldest: dict[tuple[str, bool, bool], dict[str, int]] = {}
         self._tops: dict[tuple[str, bool], dict[str, int]] = {}
-        self._found: dict[tuple[str, str, bool], int | None] = {}
+        self._found: dict[tuple[str, str, bool, bool], int | None] = {}
 
-    def find(self, dataset: str, partition_key: str, *, skipped: bool) -> int | None:
-        """Find the most upstream incident that covers a partition of a dataset; of several, the oldest.
+    def find(self, case: Case, partition_key: str) -> int | None:
+        """Find the most upstream incident that covers a partition of an incident's dataset; of several, the oldest.
 
-        One that blocks the partition goes before one that only warns of it. A check that was ``skipped`` because
-        something before it failed has its cause in its own dataset too, and no warning is its cause.
+        One that blocks the partition goes before one that only warns of it. What could not be evaluated says nothing
+        of the data, so no warning is its cause. A check that was skipped because something before it failed has its
+        cause in its own dataset too.
         """
-        asked = dataset, partition_key, skipped
+        skipped, in_error = says_skipped(case.title), (case.check_id, partition_key) in self._in_error
+        asked = case.dataset, partition_key, skipped, in_error
         if asked not in self._found:
-            found = self._find_able(dataset, partition_key, skipped=skipped, blocking=True)
-            if found is None and not skipped:
-                found = self._find_able(dataset, partition_key, skipped=skipped, blocking=False)
+            found = self._find_able(case.dataset, partition_key, skipped=skipped, blocking=True)
+            if found is None and not (skipped or in_error):
+                found = self._find_able(case.dataset, partition_key, skipped=skipped, blocking=False)
             self._found[asked] = found
         return self._found[asked]
 
@@ -158,7 +164,16 @@ def load_causes(connection: Connection, cases: Collection[Case]) -> Causes:
         for id_, dataset, severity, key, blocks, skipped in rows:
             candidate = found.setdefault(id_, Candidate(id_, dataset, Severity(severity), bool(skipped)))
             candidate.partitions[key] = bool(blocks)
-    return Causes(found.values(), graph)
+    return Causes(found.values(), graph, _load_in_error(connection, [case.check_id for case in cases]))
+
+
+def _load_in_error(connection: Connection, check_ids: Sequence[int]) -> set[tuple[int, str]]:
+    found: set[tuple[int, str]] = set()
+    for some in chunk(check_ids):
+        query = select(check_state.c.check_id, check_state.c.partition_key)
+        query = query.where(check_state.c.check_id.in_(some), check_state.c.status == Status.ERROR.value)
+        found |= {(check_id, key) for check_id, key in connection.execute(query)}
+    return found
 
 
 @cache
@@ -228,8 +243,7 @@ def group_incidents(connection: Connection, failing: Sequence[Case], now: dateti
 
 
 def _group(case: Case, causes: Causes, *, own: bool) -> list[Entry]:
-    keys, skipped = case.list_keys(PartitionState.FAILING) or case.unsettled, says_skipped(case.title)
-    of_keys = {key: causes.find(case.dataset, key, skipped=skipped) for key in keys}
+    of_keys = {key: causes.find(case, key) for key in case.list_keys(PartitionState.FAILING) or case.unsettled}
     for key, found in of_keys.items():
         if found != case.lines[key].caused_by and (own or found is not None):
             case.lines[key].caused_by = found

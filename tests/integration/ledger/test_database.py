@@ -90,6 +90,14 @@ def test_a_ledger_of_a_newer_headrace_is_refused_and_left_alone(url: str) -> Non
     assert not caught.value.retryable
 
 
+def test_a_ledger_of_an_older_headrace_is_said_to_be_one(url: str) -> None:
+    with open_ledger(url) as ledger:
+        with ledger.begin() as connection:
+            connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0001'"))
+        with pytest.raises(LedgerVersionError, match="version 0001, .* an older Headrace wrote it. Start 'headrace up'"):
+            ledger.check()
+
+
 def test_a_task_does_not_import_alembic_when_there_is_nothing_to_migrate(url: str) -> None:
     open_ledger(url).dispose()
     script = (

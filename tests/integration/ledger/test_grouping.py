@@ -207,3 +207,15 @@ def test_what_was_skipped_is_not_laid_at_a_warning_s_door(book: Book) -> None:
     book.record(result("features", "error", message=f"not_null: {SKIPPED}"))
     assert causes(book) == {"raw_weather": None, "features": None}
     assert book.incident(1).severity == "warning"
+
+
+def test_what_could_not_be_built_is_not_laid_at_a_warning_s_door(book: Book) -> None:
+    """A mistake in a model's SQL says nothing of the data: it is told, and what it stops is told with it."""
+    book.record(result("raw_weather", severity="warning"))
+    book.record(result("stg_weather", "error", check="build", tool="dbt", message="it could not be built"))
+    book.record(result("features", "error", tool="dbt", message=f"not_null: {SKIPPED}"))
+    assert causes(book) == {"raw_weather": None, "stg_weather": None, "features": 2}
+    assert book.incident(1).severity == "warning"
+    assert book.told() == [(1, "opened"), (2, "opened")]
+    book.record(result("stg_weather", "passed", check="build", tool="dbt"))
+    assert (book.incident(2).state, book.incident(1).severity) == ("resolved", "warning")
