@@ -59,7 +59,7 @@ def running_airflow(
         up.wait()
 
 
-def run_dag(api: AirflowApi, dag_id: str, partition_key: str) -> list[Task]:
+def run_dag(api: AirflowApi, dag_id: str, partition_key: str | None) -> list[Task]:
     """Trigger a DAG and wait for the run's end; returns its tasks."""
     return wait_for_run(api, dag_id, api.trigger(dag_id, partition_key))
 

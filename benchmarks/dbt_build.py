@@ -4,11 +4,8 @@ Counted for ``dbt build``: the whole process, imports included, with what it had
 from the first task queued to the last one done.
 """
 
-import json
 import os
-import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,13 +14,15 @@ from typing import Any
 from benchmarks import record
 from benchmarks.airflow_project import Task, run_dag, running_airflow, span
 from benchmarks.dbt_project import generate
+from benchmarks.example_data import FEATURES_AND_UPSTREAM, copy_project, dbt_command, land, write_landing
 from headrace.cli.compile import compile_all
 from headrace.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[1]
 ROUNDS = int(os.environ.get("HEADRACE_BENCH_ROUNDS", "3"))
 WATCHER_ROUNDS = {"ours": ROUNDS, "many": int(os.environ.get("HEADRACE_BENCH_WATCHER_ROUNDS", "1"))}  # 4 minutes each
-PARTITION = "2013-01"
+MONTHS = ("2013-01", "2013-02")
+PARTITION = MONTHS[0]
 COMMON = """
 from datetime import datetime, timedelta
 from airflow.sdk import DAG, CronPartitionTimetable
@@ -81,14 +80,12 @@ def run() -> None:
 
 
 def prepare_ours(folder: Path) -> str:
-    """Copy our project with its warehouse, which has landed partitions."""
-    warehouse = ROOT / ".headrace" / "warehouse" / "flights.duckdb"
-    if not warehouse.is_file():
-        raise SystemExit("no landed partitions: run 'make demo' first")
-    shutil.copytree(ROOT / "dbt_project", folder / "dbt_project", ignore=shutil.ignore_patterns("target", "logs"))
-    (folder / ".headrace" / "warehouse").mkdir(parents=True)
-    shutil.copy(warehouse, folder / ".headrace" / "warehouse")
-    return write_dags(folder, "flights", "+flight_features")
+    """Copy our project and land two months."""
+    copy_project(folder, ["dbt_project"])
+    settings = load_settings(folder)
+    write_landing(settings, MONTHS)
+    land(settings, MONTHS)
+    return write_dags(folder, "flights", FEATURES_AND_UPSTREAM)
 
 
 def prepare_many(folder: Path) -> str:
@@ -126,9 +123,9 @@ def measure(name: str, folder: Path, select: str) -> dict[str, Any]:
 
 
 def report(name: str, tasks: int, seconds: dict[str, list[float]]) -> dict[str, Any]:
-    ratios = [ours / dbt for ours, dbt in zip(seconds["headrace"], seconds["dbt"], strict=True)]
+    ratios = record.divide(seconds["headrace"], seconds["dbt"])
     more = [ours - dbt for ours, dbt in zip(seconds["headrace"], seconds["dbt"], strict=True)]
-    watcher = [ours / peer for ours, peer in zip(seconds["headrace"], seconds["cosmos"], strict=False)]
+    watcher = record.divide(seconds["headrace"], seconds["cosmos"])
     print(f"  {name}: {tasks} tasks, {ROUNDS} rounds")
     print(f"    dbt build            {record.show(seconds['dbt'])}")
     print(f"    Headrace in Airflow  {record.show(seconds['headrace'])}   ({record.show(ratios, '×')})")
@@ -146,11 +143,8 @@ def report(name: str, tasks: int, seconds: dict[str, list[float]]) -> dict[str, 
 
 
 def run_dbt(settings: Settings, select: str) -> float:
-    """Run ``dbt build`` as an analyst does, with a target of its own; returns wall seconds."""
-    command = [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", "build"]
-    command += ["--project-dir", str(settings.dbt_project_dir), "--profiles-dir", str(settings.dbt_profiles.parent)]
-    command += ["--target-path", str(settings.project_dir / "target"), "--log-path", str(settings.project_dir / "logs")]
-    command += ["--vars", json.dumps({"partition_key": PARTITION}), *(["--select", select] if select else [])]
+    """Run ``dbt build`` as an analyst does; returns wall seconds."""
+    command = dbt_command(settings, "build", select, PARTITION)
     started = time.monotonic()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.monotonic() - started

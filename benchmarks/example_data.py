@@ -21,6 +21,7 @@ from headrace.warehouse.publishing import publish_partition
 
 ROOT = Path(__file__).parents[1]
 FEATURES, ASSET, KEY = "marts.flight_features", "flight_features", "flight_key"
+FEATURES_AND_UPSTREAM = "+flight_features"
 _NUMBERS_APART = 10_000  # flight numbers of the source end below it
 
 
@@ -60,9 +61,10 @@ def land(settings: Settings, months: Sequence[str]) -> Path:
     return warehouse
 
 
-def dbt_command(settings: Settings, verb: str, month: str | None = None) -> list[str]:
-    """Return dbt's command line as an analyst would type it."""
-    command = [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", verb, "--select", "+flight_features"]
+def dbt_command(settings: Settings, verb: str, select: str, month: str | None = None) -> list[str]:
+    """Return dbt's command line as an analyst would type it, with a target of its own; an empty selection is all."""
+    command = [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", verb]
+    command += ["--select", select] if select else []
     command += ["--project-dir", str(settings.dbt_project_dir), "--profiles-dir", str(settings.dbt_profiles.parent)]
     command += ["--target-path", str(settings.project_dir / "target"), "--log-path", str(settings.project_dir / "logs")]
     return [*command, *(["--vars", json.dumps({"partition_key": month})] if month else [])]
@@ -73,6 +75,22 @@ def publish(settings: Settings, warehouse: Path, months: Sequence[str]) -> None:
         publish_partition(warehouse, FEATURES, month, settings.features_dir / ASSET, order_by=[KEY])
 
 
+def run_locally(
+    month: str, features: Path, output: Path, pipelines: Path = ROOT / "tfx_pipelines"
+) -> tuple[list[str], dict[str, str]]:
+    """Return the command and environment that run ``flight_delay`` under TFX's LocalDagRunner.
+
+    Args:
+        month: The window's newest.
+        features: The published features, by asset.
+        output: Where artifacts and MLMD go; what is there already is cached.
+        pipelines: The folder of pipelines.
+    """
+    command = [str(load_settings(ROOT).tfx_python), "-m", "flight_delay.local_run", "--data-root", str(features)]
+    command += ["--partition-key", month, "--output-dir", str(output)]
+    return command, {**os.environ, "PYTHONPATH": str(pipelines), "CUDA_VISIBLE_DEVICES": "-1"}
+
+
 def build_features(folder: Path, months: Sequence[str]) -> Path:
     """Build the features of some months in a project of their own; returns the folder that holds them, by asset."""
     folder.mkdir()
@@ -80,6 +98,8 @@ def build_features(folder: Path, months: Sequence[str]) -> Path:
     settings = load_settings(folder)
     write_landing(settings, months)
     warehouse = land(settings, months)
-    subprocess.run(dbt_command(settings, "run"), check=True, stdout=subprocess.DEVNULL, env=dict(os.environ))
+    subprocess.run(
+        dbt_command(settings, "run", FEATURES_AND_UPSTREAM), check=True, stdout=subprocess.DEVNULL, env=dict(os.environ)
+    )
     publish(settings, warehouse, months)
     return settings.features_dir

@@ -9,13 +9,12 @@ import os
 import sys
 import tempfile
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks import record
-from benchmarks.airflow_project import Task, run_dag, running_airflow, wait_for_run
-from benchmarks.example_data import copy_project, dbt_command, write_landing
+from benchmarks.airflow_project import Task, run_dag, running_airflow, span, wait_for_run
+from benchmarks.example_data import FEATURES_AND_UPSTREAM, copy_project, dbt_command, run_locally, write_landing
 from benchmarks.process_tree import PeakMemory, ProcessTree, measure
 from headrace.cli.airflow_api import AirflowApi
 from headrace.cli.compile import compile_all
@@ -82,22 +81,19 @@ def measure_parts(factor: int, folder: Path) -> dict[str, Any]:
     settings = prepare(factor, folder)
     compile_all(settings, ["dbt"], say=lambda _: None)
     python = [sys.executable, "-c"]
-    features = settings.features_dir
-    local_run = [str(load_settings(ROOT).tfx_python), "-m", "flight_delay.local_run", "--data-root", str(features)]
-    local_run += ["--partition-key", MONTH, "--output-dir", str(folder / "local")]
+    local_run, local_environment = run_locally(MONTH, settings.features_dir, folder / "local")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "plugins")])}
     commands = {
         "land": [*python, LAND, str(folder), MONTH],
         "check_raw": [*python, CHECK, str(folder), MONTH, *RAW_SUITES],
-        "dbt": dbt_command(settings, "build", MONTH),
+        "dbt": dbt_command(settings, "build", FEATURES_AND_UPSTREAM, MONTH),
         "check_features": [*python, CHECK, str(folder), MONTH, "flight_features"],
         "publish": [*python, PUBLISH, str(folder), MONTH],
         "train": local_run,
     }
     taken = {}
     for name, command in commands.items():
-        paths = [str(ROOT / "tfx_pipelines")] if name == "train" else [str(ROOT), str(ROOT / "plugins")]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "CUDA_VISIBLE_DEVICES": "-1"}
-        seconds, peak_mb, _ = measure(command, environment, ROOT)
+        seconds, peak_mb, _ = measure(command, local_environment if name == "train" else environment, ROOT)
         taken[name] = {"seconds": seconds, "peak_mb": peak_mb}
     return {
         "seconds": sum(each["seconds"] for each in taken.values()),
@@ -114,10 +110,8 @@ def measure_ours(factor: int, folder: Path) -> dict[str, Any]:
         with PeakMemory(pid) as memory:
             tasks = run_dag(api, DATAOPS, MONTH)
             tasks += wait_for_run(api, TRAINING, find_run(api))
-    first = min(datetime.fromisoformat(task["queued_when"]) for task in tasks if task["queued_when"])
-    last = max(datetime.fromisoformat(task["end_date"]) for task in tasks)
     return {
-        "seconds": (last - first).total_seconds(),
+        "seconds": span(tasks),
         "peak_mb": memory.peak_mb,
         "idle_mb": idle_mb,
         "tasks_s": {name_task(task): task["duration"] for task in tasks},

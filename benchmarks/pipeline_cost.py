@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import record
+from benchmarks.example_data import run_locally
 from headrace.settings import load_settings
 
 ROOT = Path(__file__).parents[1]
@@ -82,9 +83,7 @@ def copy(folder: Path) -> Path:
 def measure(side: Side, seed: int, features: Path, output: Path) -> None:
     """Run a side once with a seed."""
     set_seed(side.pipelines / "flight_delay" / "model.py", seed)
-    command = [str(load_settings(ROOT).tfx_python), "-m", "flight_delay.local_run", "--data-root", str(features)]
-    command += ["--partition-key", PARTITION, "--output-dir", str(output)]
-    environment = {**os.environ, "PYTHONPATH": str(side.pipelines), "CUDA_VISIBLE_DEVICES": "-1"}
+    command, environment = run_locally(PARTITION, features, output, side.pipelines)
     used, started = processor_seconds(), time.monotonic()
     with tempfile.TemporaryFile() as log:
         done = subprocess.run(command, env=environment, check=False, stdout=log, stderr=subprocess.STDOUT)
@@ -138,8 +137,8 @@ def summarise(sides: Mapping[str, Side]) -> dict[str, object]:
     return {
         "seconds": {name: record.summarise(side.seconds) for name, side in sides.items()},
         "processor_seconds": {name: record.summarise(side.processor_seconds) for name, side in sides.items()},
-        "ratio": record.summarise(divide(after.seconds, before.seconds)),
-        "processor_ratio": record.summarise(divide(after.processor_seconds, before.processor_seconds)),
+        "ratio": record.summarise(record.divide(after.seconds, before.seconds)),
+        "processor_ratio": record.summarise(record.divide(after.processor_seconds, before.processor_seconds)),
         "seeds": list(SEEDS),
         "auc": {
             name: {
@@ -154,17 +153,13 @@ def summarise(sides: Mapping[str, Side]) -> dict[str, object]:
     }
 
 
-def divide(ours: Sequence[float], peers: Sequence[float]) -> list[float]:
-    return [one / peer for one, peer in zip(ours, peers, strict=True)]
-
-
 def show(sides: Mapping[str, Side], figures: Mapping[str, object]) -> None:
     """Print seconds, ratios and the AUC table."""
     before, after = sides["before"], sides["after"]
     for name, side in sides.items():
         print(f"  {name:7} {record.show(side.seconds)}, processor {record.show(side.processor_seconds)}")
-    print(f"  ratio   {record.show(divide(after.seconds, before.seconds), '×')} (goal: 0.5), ", end="")
-    print(f"processor {record.show(divide(after.processor_seconds, before.processor_seconds), '×')}")
+    print(f"  ratio   {record.show(record.divide(after.seconds, before.seconds), '×')} (goal: 0.5), ", end="")
+    print(f"processor {record.show(record.divide(after.processor_seconds, before.processor_seconds), '×')}")
     print(f"  {'AUC (mean, min–max)':22} {'before':>24} {'after':>24}  difference")
     for name, aucs in before.auc.items():
         found = after.auc.get(name)

@@ -19,6 +19,11 @@ def summarise(values: Sequence[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "runs": len(values)}
 
 
+def divide(ours: Sequence[float], peers: Sequence[float]) -> list[float]:
+    """Return the ratio of each pair; where one side ran less often, of as many as there are."""
+    return [each / peer for each, peer in zip(ours, peers, strict=False)]
+
+
 def show(values: Sequence[float], unit: str = "s") -> str:
     summary = summarise(values)
     return f"{summary['median']:.2f} {unit} ({summary['min']:.2f}–{summary['max']:.2f})"

@@ -21,6 +21,7 @@ from datetime import datetime
 from pathlib import Path
 
 from benchmarks import record
+from benchmarks.airflow_project import run_dag
 from benchmarks.process_tree import ProcessTree
 from headrace.cli.airflow_api import AirflowApi
 from headrace.cli.airflow_stack import STACK_FILE
@@ -60,7 +61,7 @@ def run() -> None:
     figures = {}
     for key, unit in UNITS.items():
         peer, ours = (taken[name][key] for name in COMMANDS)
-        ratios = [each / other for each, other in zip(ours, peer, strict=True)]
+        ratios = record.divide(ours, peer)
         print(f"  {key:18} {record.show(peer, unit)}   {record.show(ours, unit)}   {record.show(ratios, '×')}")
         figures[key] = {
             "airflow_standalone": record.summarise(peer),
@@ -157,12 +158,7 @@ def wait_until_healthy(project: Path, tree: ProcessTree) -> AirflowApi:
 def run_chain(api: AirflowApi, tree: ProcessTree) -> tuple[float, float]:
     """Run the chain; returns seconds per task, from the first one's start to the last one's end, and of processor."""
     before = tree.cpu_seconds()
-    run_id = api.trigger("chain", None)
-    while (state := api.run("chain", run_id)["state"]) not in ("success", "failed"):
-        time.sleep(1)
-    if state != "success":
-        raise SystemExit(f"the chain failed: {api.url}")
-    tasks = api._get(f"/api/v2/dags/chain/dagRuns/{run_id}/taskInstances", limit=100)["task_instances"]
+    tasks = run_dag(api, "chain", None)
     first = min(datetime.fromisoformat(task["start_date"]) for task in tasks)
     last = max(datetime.fromisoformat(task["end_date"]) for task in tasks)
     return (last - first).total_seconds() / len(tasks), (tree.cpu_seconds() - before) / len(tasks)

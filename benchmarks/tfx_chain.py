@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks import record
 from benchmarks.airflow_project import Task, run_dag, running_airflow, span
-from benchmarks.example_data import ASSET, build_features, copy_project
+from benchmarks.example_data import ASSET, build_features, copy_project, run_locally
 from headrace.settings import load_settings
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +60,7 @@ def measure(partition: str, features: Path, folder: Path) -> dict[str, Any]:
         nodes = airflow[0]
     figures: dict[str, Any] = {}
     for kind, sides in taken.items():
-        ratios = [ours / peer for ours, peer in zip(sides["airflow"], sides["local"], strict=True)]
+        ratios = record.divide(sides["airflow"], sides["local"])
         print(f"  window to {partition}, {kind}: LocalDagRunner {record.show(sides['local'])}, ", end="")
         print(f"Airflow {record.show(sides['airflow'])}, {record.show(ratios, '×')} (goal {GOALS[kind]})")
         figures[kind] = {f"{side}_s": record.summarise(seconds) for side, seconds in sides.items()}
@@ -74,9 +74,7 @@ def measure(partition: str, features: Path, folder: Path) -> dict[str, Any]:
 
 def run_local(partition: str, features: Path, output: Path) -> list[float]:
     """Run the pipeline under LocalDagRunner three times in one folder; returns wall seconds."""
-    command = [str(load_settings(ROOT).tfx_python), "-m", "flight_delay.local_run"]
-    command += ["--data-root", str(features), "--partition-key", partition, "--output-dir", str(output)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tfx_pipelines"), "CUDA_VISIBLE_DEVICES": "-1"}
+    command, environment = run_locally(partition, features, output)
     seconds = []
     for _ in range(CACHED_RUN + 1):
         started = time.monotonic()

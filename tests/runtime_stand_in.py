@@ -59,7 +59,8 @@ class StandIn:
 
     folder: Path
     runtime_dir: Path
-    said: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)  # but for the line that tells which process it is
+    forked: list[str] = field(default_factory=list)
     limits: NodeLimits = field(default_factory=lambda: NodeLimits(most_nodes=4))
 
     @property
@@ -119,10 +120,11 @@ class StandIn:
     ) -> Job:
         job = Job((runs_dir or self.folder / "runs") / "dag" / "run" / name, lease_seconds)
         job.poll_seconds = 0.02
-        start_worker(
-            job, self.python, [code], self.environment, self.limits, self.said.append, is_cancelled=is_cancelled
-        )
+        start_worker(job, self.python, [code], self.environment, self.limits, self._say, is_cancelled=is_cancelled)
         return job
+
+    def _say(self, line: str) -> None:
+        (self.forked if "forked from" in line else self.said).append(line)
 
     def run(self, name: str, code: str) -> tuple[JobExit, list[str]]:
         return follow(self.start(name, code))

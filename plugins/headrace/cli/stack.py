@@ -56,6 +56,7 @@ def running_stack(
             with console.status("stopping Airflow"):
                 stack.stop()
                 runtime.end()
+            say("Airflow has stopped")
         finally:
             for stop, handler in handlers.items():
                 signal.signal(stop, handler)

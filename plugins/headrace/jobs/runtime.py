@@ -91,7 +91,7 @@ class RuntimeClient:
             job: The job.
             argv: What comes after ``python -m headrace.tfx_worker``.
             limits: What the node may use.
-            say: Takes a line when there is something to wait for.
+            say: Takes a line: what is waited for, and which process it is.
             is_cancelled: Asked while it waits; once it says so, nothing is started.
 
         Returns:
@@ -109,6 +109,7 @@ class RuntimeClient:
                 self.ensure_running(say)
             elif reply["reply"] == "started":
                 self._wait_until_started(job, attempt, int(reply["pid"]))
+                say(f"process {reply['pid']}, forked from the TFX runtime")
                 return True
             elif reply["reply"] == "busy":
                 if time.monotonic() - said > BUSY_SAY_SECONDS:
@@ -337,7 +338,7 @@ def start_worker(
         argv: What comes after ``python -m headrace.tfx_worker``.
         environment: Of :func:`~headrace.jobs.environment.build_worker_environment`.
         limits: What the node may use.
-        say: Takes a line for a person: what is waited for, or why the process is a fresh one.
+        say: Takes a line for a person: what is waited for, and from where the process is or why it is a fresh one.
         use_runtime: False: always a fresh process.
         is_cancelled: Asked while the runtime has no room; once it says so, nothing is started.
 

@@ -172,7 +172,7 @@ def _load_in_error(connection: Connection, check_ids: Sequence[int]) -> set[tupl
     for some in chunk(check_ids):
         query = select(check_state.c.check_id, check_state.c.partition_key)
         query = query.where(check_state.c.check_id.in_(some), check_state.c.status == Status.ERROR.value)
-        found |= {(check_id, key) for check_id, key in connection.execute(query)}
+        found |= {(row.check_id, row.partition_key) for row in connection.execute(query)}
     return found
 
 

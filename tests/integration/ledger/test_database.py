@@ -94,7 +94,9 @@ def test_a_ledger_of_an_older_headrace_is_said_to_be_one(url: str) -> None:
     with open_ledger(url) as ledger:
         with ledger.begin() as connection:
             connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0001'"))
-        with pytest.raises(LedgerVersionError, match="version 0001, .* an older Headrace wrote it. Start 'headrace up'"):
+        with pytest.raises(
+            LedgerVersionError, match=r"version 0001, .* an older Headrace wrote it"
+        ):
             ledger.check()
 
 
