@@ -93,7 +93,8 @@ def measure_parts(factor: int, folder: Path) -> dict[str, Any]:
     }
     taken = {}
     for name, command in commands.items():
-        seconds, peak_mb, _ = measure(command, local_environment if name == "train" else environment, ROOT)
+        where = local_environment if name == "train" else environment
+        seconds, peak_mb, _ = measure(command, where, ROOT, folder / f"{name}.log")
         taken[name] = {"seconds": seconds, "peak_mb": peak_mb}
     return {
         "seconds": sum(each["seconds"] for each in taken.values()),

@@ -90,16 +90,25 @@ def pss_mb(folder: Path) -> float:
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")), 0.0)
 
 
-def measure(command: Sequence[str], environment: dict[str, str], cwd: Path) -> tuple[float, float, str]:
-    """Run a command; returns wall seconds, peak memory of its tree in MB, and its standard output."""
+def measure(
+    command: Sequence[str], environment: dict[str, str], cwd: Path, log: Path | None = None
+) -> tuple[float, float, str]:
+    """Run a command; returns wall seconds, peak memory of its tree in MB, and its standard output.
+
+    Args:
+        command, environment, cwd: Of the process.
+        log: A file for its standard error, which is shown where it fails; by default it is this process's.
+    """
     started = time.monotonic()
     with (
+        contextlib.nullcontext() if log is None else log.open("wb") as errors,
         subprocess.Popen(
-            command, env=environment, cwd=cwd, stdout=subprocess.PIPE, text=True, start_new_session=True
+            command, env=environment, cwd=cwd, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
         ) as process,
         PeakMemory(process.pid) as memory,
     ):
         output, _ = process.communicate()
     if process.returncode != 0:
-        raise subprocess.CalledProcessError(process.returncode, list(command), output)
+        said = "" if log is None else log.read_text(errors="replace")[-3000:]
+        raise SystemExit(f"{' '.join(command)} ended with exit code {process.returncode}:\n{output[-3000:]}{said}")
     return time.monotonic() - started, memory.peak_mb, output
