@@ -184,7 +184,7 @@ def test_sql_that_does_not_compile_ends_red_and_goes_on_when_it_is_mended(
 def test_a_killed_dbt_process_fails_its_tasks_and_a_clear_builds_them(
     project: Path, penguins: Settings, airflow: AirflowApi
 ) -> None:
-    build = "dbt.dbt_producer_watcher"
+    build = "dbt.dbt_build"
     airflow.wait_for_dag(DATAOPS)
     run_id = airflow.trigger(DATAOPS, "2008")
     path = f"/api/v2/dags/{DATAOPS}/dagRuns/{run_id}/taskInstances/{quote(build)}"
@@ -228,7 +228,7 @@ def test_a_dbt_test_that_fails_stops_the_chain(
     # The one process ran to its end; the test's own task is red, and was tried again by itself.
     test = "dbt.penguin_features.test"
     tasks = {task.task_id: task for task in airflow.tasks(DATAOPS, run["run_id"])}
-    assert (tasks["dbt.dbt_producer_watcher"].state, tasks["dbt.dbt_producer_watcher"].try_number) == ("success", 1)
+    assert (tasks["dbt.dbt_build"].state, tasks["dbt.dbt_build"].try_number) == ("success", 1)
     assert (tasks[test].state, tasks[test].try_number) == ("failed", 2)
 
     # Cleared with nothing mended: the model is really built and tested again, and it is red again.

@@ -346,7 +346,7 @@ def test_a_waived_dbt_test_is_left_out_and_a_killed_notifier_loses_nothing(
     done = inbox.act(f"incidents/{incident['id']}/waive", partition_keys=["2009"], reason="one bird from elsewhere")
     # Both found it: the one dbt process, and the model's own task, which tried it again.
     reruns = {rerun["task_id"]: rerun["state"] for rerun in done["reruns"]}
-    assert reruns == {"dbt.dbt_producer_watcher": "cleared", "dbt.penguin_features.test": "cleared"}
+    assert reruns == {"dbt.dbt_build": "cleared", "dbt.penguin_features.test": "cleared"}
     assert inbox.finish(run_id) == "success", inbox.states(run_id)
     assert inbox.tries(run_id)[GATE] == 1
     assert inbox.read_feature("2009", "2009-001", "species_index") == [None]

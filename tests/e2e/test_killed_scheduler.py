@@ -25,7 +25,7 @@ from headrace.settings import load_settings
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-BUILD, FIRST, LAST = "dbt.dbt_producer_watcher", "dbt.orders.run", "dbt.totals.test"
+BUILD, FIRST, LAST = "dbt.dbt_build", "dbt.orders.run", "dbt.totals.test"
 INCREMENTAL = "{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='partition') }}"
 OF_PARTITION = 'partition = \'{{ var("partition_key", "") }}\''
 FILES = {

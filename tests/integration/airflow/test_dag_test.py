@@ -82,7 +82,7 @@ with create_session() as session:
 """,
 }
 BUILD, ORDERS_RUN, ORDERS_TEST, TOTALS = (
-    "dbt.dbt_producer_watcher",
+    "dbt.dbt_build",
     "dbt.orders.run",
     "dbt.orders.test",
     "dbt.totals.run",
@@ -133,7 +133,7 @@ def test_it_ends_as_under_a_scheduler_and_no_node_runs_twice(project: Path) -> N
     assert state == "success"
     assert tasks == {
         name: ["success", 1]
-        for name in ("dbt.dbt_producer_watcher", "dbt.orders.run", "dbt.orders.test", "dbt.totals.run", "after")
+        for name in ("dbt.dbt_build", "dbt.orders.run", "dbt.orders.test", "dbt.totals.run", "after")
     }
 
 
@@ -179,7 +179,7 @@ def test_a_test_that_fails_is_tried_again_and_stops_what_follows(project: Path) 
     state, tasks = json.loads((project / "tested.json").read_text())
     assert state == "failed"
     assert tasks == {
-        "dbt.dbt_producer_watcher": ["success", 1],
+        "dbt.dbt_build": ["success", 1],
         "dbt.orders.run": ["success", 1],
         "dbt.orders.test": ["failed", 2],
         "dbt.totals.run": ["upstream_failed", 0],

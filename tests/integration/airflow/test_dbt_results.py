@@ -22,7 +22,7 @@ from headrace.ledger.queries import list_results
 from headrace.ledger.verdicts import load_verdict
 from headrace.settings import Settings, load_settings
 
-PRODUCER = "dbt.dbt_producer_watcher"
+PRODUCER = "dbt.dbt_build"
 KEY = "2013-02"
 FILES = {
     "dbt_project.yml": "name: shop\nversion: 1.0.0\nprofile: shop\nflags: {send_anonymous_usage_stats: false}\n",

@@ -94,9 +94,7 @@ def test_a_ledger_of_an_older_headrace_is_said_to_be_one(url: str) -> None:
     with open_ledger(url) as ledger:
         with ledger.begin() as connection:
             connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0001'"))
-        with pytest.raises(
-            LedgerVersionError, match=r"version 0001, .* an older Headrace wrote it"
-        ):
+        with pytest.raises(LedgerVersionError, match=r"version 0001, .* an older Headrace wrote it"):
             ledger.check()
 
 

@@ -62,7 +62,7 @@ def test_checks_are_counted_and_the_failing_ones_spelt_out(runs: Runs) -> None:
 def test_dbt_nodes_are_counted_by_kind_and_status(runs: Runs) -> None:
     results = [("model.p.a", "success"), ("model.p.b", "success"), ("test.p.t.1", "warn"), ("unit_test.p.u", "pass")]
     document = {"results": [{"unique_id": unique_id, "status": status} for unique_id, status in results]}
-    (runs.folder(runs.dataops, "dbt.dbt_producer_watcher") / "run_results.json").write_text(json.dumps(document))
+    (runs.folder(runs.dataops, "dbt.dbt_build") / "run_results.json").write_text(json.dumps(document))
     assert runs.report()["dbt"] == {"model": {"success": 2}, "test": {"warn": 1}, "unit_test": {"pass": 1}}
 
 

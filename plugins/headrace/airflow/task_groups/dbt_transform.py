@@ -13,7 +13,7 @@ from headrace.airflow.task_groups.dbt_selection import load_node_tasks
 from headrace.exceptions import ConfigurationError
 from headrace.settings import load_settings
 
-BUILD_TASK = "dbt_producer_watcher"
+BUILD_TASK = "dbt_build"
 
 
 def DbtTransform(  # noqa: N802 - reads as a building block in a DAG file
@@ -28,7 +28,7 @@ def DbtTransform(  # noqa: N802 - reads as a building block in a DAG file
 ) -> TaskGroup:
     """Build the task group of a dbt project: one ``dbt build``, and tasks for each node that show its fate.
 
-    The task ``dbt_producer_watcher`` runs dbt, once. The tasks ``<model>.run`` and ``<model>.test`` hold no worker
+    The task ``dbt_build`` runs dbt, once. The tasks ``<model>.run`` and ``<model>.test`` hold no worker
     meanwhile: the triggerer ends each of them as soon as dbt has ended its nodes. Clearing the first with what is
     downstream of it builds everything again; a model's task that is cleared by itself, or tried again, runs that
     model alone. The partition is the dbt variable ``partition_key``.
