@@ -3,6 +3,7 @@
 dbt itself is imported when it is run, and only then: it takes seconds.
 """
 
+import gc
 import json
 import logging
 import shutil
@@ -107,11 +108,17 @@ def run_dbt(invocation: Invocation, on_node_end: Callable[[NodeEnd], None] = lam
     Raises:
         DbtRunError: dbt ended before it had a result, for example because the project cannot be parsed.
     """
+    from dbt.adapters.factory import reset_adapters
     from dbt.cli.main import dbtRunner
 
     invocation.target.mkdir(parents=True, exist_ok=True)
     _take_parse(invocation)
-    done = dbtRunner(callbacks=[_NodeEvents(on_node_end)]).invoke(invocation.arguments())
+    try:
+        done = dbtRunner(callbacks=[_NodeEvents(on_node_end)]).invoke(invocation.arguments())
+    finally:
+        # Their semaphores outlive a task's process, which ends without Python's own end, and are reported in its log.
+        reset_adapters()
+        gc.collect()
     if done.exception is not None:
         raise DbtRunError(f"dbt {invocation.command} ended without a result: {done.exception}") from done.exception
     _keep_parse(invocation)
