@@ -6,6 +6,7 @@ GX, publishing and TFX's LocalDagRunner, each a process. Peak memory is that of 
 """
 
 import os
+import re
 import sys
 import tempfile
 import time
@@ -25,6 +26,9 @@ FACTORS = tuple(map(int, os.environ.get("HEADRACE_BENCH_FACTORS", "1,3,10,30").s
 MONTH, FLIGHTS = "2013-01", 27_004
 DATAOPS, TRAINING = "flights_dataops", "flight_delay_training"
 RAW_SUITES = ("raw_flights", "raw_weather", "raw_planes", "raw_airports", "raw_airlines")
+
+COUNTED = re.compile(r'(name: "\w+_(?:landed|departures)_\w+"[^"]*int_domain \{ min: \d max: )(\d+)')
+"""What the schema says of a feature that counts flights, up to the most there may be."""
 
 LAND = """
 import sys
@@ -70,9 +74,12 @@ def run() -> None:
 
 
 def prepare(factor: int, folder: Path) -> Settings:
+    """Copy the project, with so many times the flights of a month, and of how many there may be at a time."""
     copy_project(folder)
     settings = load_settings(folder)
     write_landing(settings, [MONTH], factor)
+    schema = settings.tfx_pipelines_dir / "flight_delay" / "schema.pbtxt"
+    schema.write_text(COUNTED.sub(lambda found: f"{found[1]}{int(found[2]) * factor}", schema.read_text()))
     return settings
 
 
@@ -81,7 +88,9 @@ def measure_parts(factor: int, folder: Path) -> dict[str, Any]:
     settings = prepare(factor, folder)
     compile_all(settings, ["dbt"], say=lambda _: None)
     python = [sys.executable, "-c"]
-    local_run, local_environment = run_locally(MONTH, settings.features_dir, folder / "local")
+    local_run, local_environment = run_locally(
+        MONTH, settings.features_dir, folder / "local", settings.tfx_pipelines_dir
+    )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "plugins")])}
     commands = {
         "land": [*python, LAND, str(folder), MONTH],
