@@ -73,7 +73,7 @@ def run() -> None:
     figures = {}
     for name, prepare in (("ours", prepare_ours), ("many", prepare_many)):
         if os.environ.get("HEADRACE_BENCH_DBT", name) == name:
-            with tempfile.TemporaryDirectory(dir=ROOT / ".headrace") as folder:
+            with tempfile.TemporaryDirectory(prefix="headrace-dbt-") as folder:
                 figures[name] = measure(name, Path(folder), prepare(Path(folder)))
     written = record.write("_".join(("dbt_build", *([] if len(figures) > 1 else figures))), figures)
     print(f"  {written.relative_to(ROOT)}")
