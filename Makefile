@@ -9,6 +9,7 @@ PYTHON = $(or $(shell for p in python3 python3.13 python3.12 python3.11 $$HOME/.
 	$(error Headrace needs a Python 3.11 or later on PATH))
 BIN = .venv/bin
 TESTS ?= tests
+WORKERS ?= 2
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +30,7 @@ compile: setup ## Compile the dbt project and the TFX pipelines for the DAGs
 	@$(BIN)/headrace compile
 
 test: setup-dev ## Run every test, the end-to-end one through a real scheduler included
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder $(TESTS)
 
 test-unit: setup-dev ## Run the tests that take seconds
 	@$(BIN)/python -m pytest tests/unit

@@ -3,12 +3,29 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from postgres_server import PostgresServer, run_postgres
+
+BY_THEMSELVES = ("test_dag_parsing", "test_killed_scheduler", "test_up")
+"""Files of ``e2e`` that start what they need: the others share one Airflow."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With ``-n``, keep the tests of a folder in one process: they share what takes long to start."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFolder(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = Path(nodeid.partition("::")[0])
+            return file.stem if file.stem in BY_THEMSELVES else str(file.parent)
+
+    return ByFolder(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -117,7 +117,7 @@ def run_dbt(invocation: Invocation, on_node_end: Callable[[NodeEnd], None] = lam
         done = dbtRunner(callbacks=[_NodeEvents(on_node_end)]).invoke(invocation.arguments())
     finally:
         # Their semaphores outlive a task's process, which ends without Python's own end, and are reported in its log.
-        reset_adapters()
+        reset_adapters()  # type: ignore[no-untyped-call]
         gc.collect()
     if done.exception is not None:
         raise DbtRunError(f"dbt {invocation.command} ended without a result: {done.exception}") from done.exception
