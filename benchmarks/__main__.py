@@ -1,6 +1,7 @@
 """``python -m benchmarks``: run them all, or one."""
 
 import argparse
+import sys
 
 from benchmarks import (
     dag_parse,
@@ -37,10 +38,17 @@ def main() -> None:
         help="parse, start: a minute; growth: half an hour; the others: ten minutes",
     )
     only = parser.parse_args().only
+    failed = []
     for name, run in BENCHMARKS.items():
         if only in (None, name):
             print(f"== {name}", flush=True)
-            run()
+            try:
+                run()
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - the others are run all the same
+                failed.append(name)
+                print(f"  {name} failed: {error}", file=sys.stderr, flush=True)
+    if failed:
+        raise SystemExit(f"failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 ``headrace up`` ends with any of its components. Here another is started in its place, as a service manager does.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from tests.e2e.conftest import clean_environment, left_behind
 from headrace.cli.airflow_api import AirflowApi
 from headrace.cli.airflow_stack import COMPONENTS, AirflowStack
 from headrace.cli.compile import compile_all
+from headrace.jobs.processes import process_start_time
 from headrace.settings import load_settings
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -86,6 +88,9 @@ QUICK = {
     "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "8",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "3",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "2",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
     "AIRFLOW__HEADRACE__TFX_RUNTIME": "off",
 }
 
@@ -106,6 +111,11 @@ class Shop:
         (os.kill if alone else os.killpg)(self.stack._children[component].pid, signal.SIGKILL)
         self.stack._children[component].wait(30)
         self.stack._spawn(component, component, *COMPONENTS[component])
+
+    def read_task_id(self, dag_id: str, run_id: str, task_id: str) -> str:
+        """Return what Airflow calls the try that runs."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances/{task_id}"
+        return str(self.api._get(path)["id"])
 
     def read_totals(self) -> dict[str, int | None]:
         with duckdb.connect(str(self.folder / "shop.duckdb"), read_only=True) as warehouse:
@@ -233,3 +243,45 @@ def test_a_triggerer_that_is_killed_gives_the_rest_when_it_is_back(shop: Shop) -
     shop.kill("triggerer")
     assert run.wait_until_ended() == "success"
     assert {task.try_number for task in shop.api.tasks("shop", run.run_id)} == {1}
+
+
+def find_processes(title: str) -> list[int]:
+    """Return the pids of this user's processes whose title, which Airflow sets, begins so."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if file.read_text(errors="replace").startswith(title):
+                found.append(int(file.parent.name))
+    return found
+
+
+@pytest.mark.parametrize("killed", ["the scheduler with its workers", "the worker"])
+def test_a_node_outlives_what_ran_its_task_and_the_next_try_takes_it_up(shop: Shop, killed: str) -> None:
+    """The killed task itself must not live on: it would take the node's result before the next try can."""
+    for name in ("node-runs", "go"):
+        (shop.folder / name).unlink(missing_ok=True)
+    node_runs = shop.folder / "node-runs"
+    run = shop.trigger("p1", "training")
+    run.wait(lambda _: node_runs.exists(), "the node runs")
+    (task,) = shop.api.tasks("training", run.run_id)
+    id_ = shop.read_task_id("training", run.run_id, "Trainer")
+    (supervisor,), (process,) = (
+        find_processes(f"airflow worker -- LocalExecutor: {id_}"),
+        find_processes(f"airflow worker -- {id_}"),
+    )
+    if killed == "the worker":
+        os.kill(supervisor, signal.SIGKILL)
+    else:
+        shop.kill("scheduler", alone=False)
+    run.wait(lambda _: process_start_time(process) is None, "its process ends", 10)
+
+    def is_taken_up(_: dict[str, str]) -> bool:
+        (again,) = shop.api.tasks("training", run.run_id)
+        if again.try_number == task.try_number or again.state != "running":
+            return False
+        return "reconnected to it" in run.read_log("Trainer", again.try_number)
+
+    run.wait(is_taken_up, "the next try reconnects")
+    (shop.folder / "go").touch()
+    assert run.wait_until_ended() == "success"
+    assert len(node_runs.read_text().splitlines()) == 1, "a second process was started"

@@ -9,6 +9,7 @@ from airflow.sdk import BaseOperator, Context
 
 from headrace.airflow.errors import as_airflow_errors
 from headrace.airflow.ledger import read_map_index, record_in_ledger
+from headrace.airflow.task_process import end_with_supervisor
 from headrace.contracts.check_result import CheckResult
 from headrace.contracts.files import write_json
 from headrace.exceptions import InvalidPartitionKeyError
@@ -47,6 +48,7 @@ class HeadraceOperator(BaseOperator):
         self.partition_key = partition_key
 
     def execute(self, context: Context) -> Any:
+        end_with_supervisor()
         with as_airflow_errors():
             if self.needs_partition and not self.partition_key:
                 raise InvalidPartitionKeyError(

@@ -57,7 +57,8 @@ class Parent:
         signal.signal(signal.SIGCHLD, self._tell_ended)  # also in the middle of an import
         gc.disable()  # what is imported stays
         while True:
-            asked, _, _ = select.select([self._channel], [], [], None if self._done else 0)
+            # A second at most: a signal that comes just before is heard after it.
+            asked, _, _ = select.select([self._channel], [], [], 1 if self._done else 0)
             if asked:
                 requests = self._receive()
                 if requests is None:

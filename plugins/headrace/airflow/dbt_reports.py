@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from headrace.airflow.task_process import runs_in_dag_test
 from headrace.contracts.json_safe import make_text_safe
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ BUILD_OPERATOR = "DbtBuildOperator"  # the name by which Airflow's database know
 FLUSH_SECONDS = 1.0  # each takes processor time from dbt
 ASK_SECONDS = 0.2
 PATIENCE_SECONDS = 120
+FAREWELL_SECONDS = 10  # where the process fails anyway
 ASKED_AT_ONCE = 200  # the question is one address, whose length is limited
+LONGEST_MESSAGE = 20_000  # of one task
 MESSAGE_CHARACTERS = 1_000_000  # Airflow's API and database take a message as a whole
 OPEN_STATES = frozenset({None, "up_for_reschedule"})
 
@@ -53,6 +56,7 @@ class TaskEndReporter:
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._flush_often, name="headrace-dbt-ends", daemon=True)
+        self._waited = False
         self._in_test = runs_in_dag_test()
 
     def __enter__(self) -> "TaskEndReporter":
@@ -61,24 +65,34 @@ class TaskEndReporter:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._stop.set()
         self._thread.join()
+        if kind is None or not issubclass(kind, Exception) or self._waited:
+            return
+        try:  # what has ended has ended, whatever is wrong with the rest
+            self.wait_until_taken(FAREWELL_SECONDS)
+        except Exception as error:  # noqa: BLE001 - the task fails by what it failed by before
+            log.warning("The ends of some tasks could not be told: %s", error)
 
     def tell(self, ends: "Sequence[TaskEnd]") -> None:
         with self._lock:
             self._waiting += ends
 
-    def wait_until_taken(self) -> list[str]:
+    def wait_until_taken(self, patience: float | None = None) -> list[str]:
         """Wait until the triggerer has given the tasks of the newest message their ends, in one piece.
 
         It takes one message after the other: a task of an earlier one that is open then was cleared meanwhile, and is
         Airflow's.
 
+        Args:
+            patience: Seconds; :data:`PATIENCE_SECONDS` by default.
+
         Returns:
             The tasks of that message if none was given, because no triggerer is running or its plugins folder lacks
             Headrace; empty: all well.
         """
+        self._waited = True
         self._stop.set()
         self._thread.join()
         self._flush()
@@ -86,7 +100,8 @@ class TaskEndReporter:
             raise self._error
         if self._in_test:
             _give_ends_here()
-        deadline = time.monotonic() + (0 if self._in_test else PATIENCE_SECONDS)
+        seconds = PATIENCE_SECONDS if patience is None else patience
+        deadline = time.monotonic() + (0 if self._in_test else seconds)
         while self._newest and len(self._list_open(self._newest)) == len(self._newest):
             if time.monotonic() >= deadline:
                 return self._newest
@@ -121,7 +136,7 @@ class TaskEndReporter:
         from airflow.sdk.log import redact  # type: ignore[attr-defined]  # Airflow's only public name for it
 
         lines = [[level, make_text_safe(redact(text))] for level, text in end.lines]
-        safe = {"message": make_text_safe(redact(end.message)), "lines": lines}
+        safe = {"message": make_text_safe(redact(end.message))[:LONGEST_MESSAGE], "lines": lines}
         return {**end.to_json(), **safe, "calls_back": end.task_id in self._calling_back}
 
     def _push(self, value: dict[str, Any]) -> None:
@@ -161,14 +176,6 @@ def _split(ends: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         message.append(end)
         size += length
     yield message
-
-
-def runs_in_dag_test() -> bool:
-    """Return whether ``dag.test()``, or ``airflow dags test``, runs this task: in its own process, all alone."""
-    from airflow.sdk.execution_time import supervisor, task_runner
-
-    comms = getattr(task_runner, "SUPERVISOR_COMMS", None)
-    return isinstance(comms, supervisor.InProcessSupervisorComms)
 
 
 def _give_ends_here() -> None:

@@ -204,7 +204,10 @@ class AirflowStack:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.close()
-            raise ConfigurationError("Another Headrace command is starting Airflow for this project.") from None
+            raise ConfigurationError(
+                f"Another Headrace command is starting Airflow for {self.settings.project_dir}: wait until it is "
+                "there, and use that one."
+            ) from None
 
     def _make_ledger(self) -> None:
         """Give a new project its ledger: the inbox is empty there, and shows no ledger that it cannot find."""
@@ -304,7 +307,7 @@ def reserve_port() -> tuple[int, socket.socket]:
                 reservation.close()
                 continue
             return port, reservation
-    raise ConfigurationError(f"No free port on {HOST}.")
+    raise ConfigurationError(f"No free port on {HOST}: end what listens there (ss -tlnp lists it), and try again.")
 
 
 def _find_free_port(wanted: int) -> int:

@@ -20,8 +20,8 @@ AIRFLOW, EVERY_COMPONENT, TASKS = "airflow", "components", "tasks"
 """What the parent imports first, next and last; each needs those before it."""
 FORK_SECONDS = 180
 """How long the parent may import before it forks; what it imports last takes seconds."""
-TELL_SECONDS = 2
-"""How long a process may be gone before its exit code is given up; the parent may be busy, or gone too."""
+TELL_SECONDS = 30
+"""How long a process may be gone before its exit code is given up; the parent may be busy with an import."""
 UNKNOWN_CODE = -1
 
 
@@ -139,6 +139,8 @@ class ForkedComponent:
             gone = not is_alive(self.pid, self._started or -1)
             deadline = time.monotonic() + (TELL_SECONDS if gone else 0)
             while (code := self._parent.read_code(self.pid)) is None and time.monotonic() < deadline:
+                if not self._parent.is_alive():
+                    break
                 time.sleep(0.02)
             self.returncode = UNKNOWN_CODE if gone and code is None else code
         return self.returncode

@@ -84,8 +84,8 @@ def stop(
 ) -> None:
     """Let it start no more nodes and end. What it runs goes on, and its result is taken as ever.
 
-    Its nodes are also those of a runtime that was stopped before, was killed, or hangs; one that hangs is killed with
-    --now.
+    Its nodes are also those of a runtime that was stopped before, was killed, or hangs. One that does not listen is
+    killed; one that listens and does not answer is killed with --now.
     """
     client, console = _find(load_settings(project_dir)), make_console(as_json)
     pid, killed = _read_process(client), False

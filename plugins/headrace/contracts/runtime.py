@@ -81,7 +81,7 @@ class StartRequest:
                 idle_seconds=float(document["idle_seconds"]),
                 deadline=float(document["deadline"]),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise ContractError(f"not a start request: {error!r}") from error
 
 

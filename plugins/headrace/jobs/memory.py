@@ -11,6 +11,10 @@ from headrace.jobs.processes import PROC
 
 CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 CGROUP_USES = (Path("/sys/fs/cgroup/memory.current"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"))
+CGROUP_STATISTICS = {
+    Path("/sys/fs/cgroup/memory.stat"): "inactive_file ",
+    Path("/sys/fs/cgroup/memory/memory.stat"): "total_inactive_file ",
+}
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -33,7 +37,7 @@ def available_memory() -> int | None:
     except (OSError, StopIteration):
         return None
     for limit, used in zip(_read_numbers(CGROUP_LIMITS), _read_numbers(CGROUP_USES), strict=False):
-        free = min(free, limit - used)
+        free = min(free, limit - used + _read_reclaimable())
     return max(free, 0)
 
 
@@ -63,6 +67,17 @@ def _read_proportional(pid: int) -> int:
     except OSError:
         return _read_resident(pid)
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
+
+
+def _read_reclaimable() -> int:
+    """Return how much of what the container uses are files' pages that the kernel gives back when it needs to."""
+    for file, name in CGROUP_STATISTICS.items():
+        try:
+            lines = file.read_text().splitlines()
+        except OSError:
+            continue
+        return next((int(line.split()[1]) for line in lines if line.startswith(name)), 0)
+    return 0
 
 
 def _read_numbers(files: Iterable[Path]) -> list[int]:

@@ -72,6 +72,28 @@ def test_without_a_triggerer_it_stops_waiting_and_names_the_tasks(monkeypatch: p
         assert reporter.wait_until_taken() == ["a", "b"]
 
 
+def test_what_has_ended_is_told_though_the_process_fails_by_something_else() -> None:
+    task_instance = TaskInstance()
+    with (
+        pytest.raises(RuntimeError, match="a source's test failed"),
+        TaskEndReporter(task_instance, "r") as reporter,
+    ):
+        reporter.tell([end("a"), end("b")])
+        raise RuntimeError("a source's test failed")
+    assert [each["task_id"] for each in task_instance.told] == ["a", "b"]
+    assert task_instance.asked, "it waits until they are taken: of an ended process nothing is"
+
+
+def test_what_the_process_fails_by_is_not_hidden_by_what_cannot_be_told(caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        pytest.raises(RuntimeError, match="a source's test failed"),
+        TaskEndReporter(TaskInstance(breaks=True), "r") as reporter,
+    ):
+        reporter.tell([end("a")])
+        raise RuntimeError("a source's test failed")
+    assert "could not be told: the api-server is away" in caplog.text
+
+
 def test_a_task_that_is_cleared_while_dbt_runs_is_left_to_airflow(caplog: pytest.LogCaptureFixture) -> None:
     task_instance = TaskInstance()
     task_instance.cleared = {"a"}
@@ -107,6 +129,11 @@ def test_a_message_is_of_bounded_size_and_nothing_is_lost() -> None:
         reporter.tell([TaskEnd(name, False, "", "", "", (("info", 1_900 * "x"),) * 50) for name in names])
         assert reporter.wait_until_taken() == []
     assert max(len(json.dumps(value)) for value in task_instance.pushed.values()) < 1.01 * MESSAGE_CHARACTERS
+    long = TaskInstance()
+    with TaskEndReporter(long, "r") as reporter:
+        reporter.tell([TaskEnd("a", False, 2 * MESSAGE_CHARACTERS * "x", "", "", ())])
+        assert reporter.wait_until_taken() == []
+    assert len(json.dumps(long.told)) < MESSAGE_CHARACTERS
     assert [each["task_id"] for each in task_instance.told] == names
 
 
