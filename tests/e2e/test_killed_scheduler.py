@@ -3,7 +3,6 @@
 ``headrace up`` ends with any of its components. Here another is started in its place, as a service manager does.
 """
 
-import contextlib
 import json
 import os
 import signal
@@ -111,11 +110,6 @@ class Shop:
         (os.kill if alone else os.killpg)(self.stack._children[component].pid, signal.SIGKILL)
         self.stack._children[component].wait(30)
         self.stack._spawn(component, component, *COMPONENTS[component])
-
-    def read_task_id(self, dag_id: str, run_id: str, task_id: str) -> str:
-        """Return what Airflow calls the try that runs."""
-        path = f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances/{task_id}"
-        return str(self.api._get(path)["id"])
 
     def read_totals(self) -> dict[str, int | None]:
         with duckdb.connect(str(self.folder / "shop.duckdb"), read_only=True) as warehouse:
@@ -245,14 +239,8 @@ def test_a_triggerer_that_is_killed_gives_the_rest_when_it_is_back(shop: Shop) -
     assert {task.try_number for task in shop.api.tasks("shop", run.run_id)} == {1}
 
 
-def find_processes(title: str) -> list[int]:
-    """Return the pids of this user's processes whose title, which Airflow sets, begins so."""
-    found = []
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if file.read_text(errors="replace").startswith(title):
-                found.append(int(file.parent.name))
-    return found
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 @pytest.mark.parametrize("killed", ["the scheduler with its workers", "the worker"])
@@ -262,15 +250,11 @@ def test_a_node_outlives_what_ran_its_task_and_the_next_try_takes_it_up(shop: Sh
         (shop.folder / name).unlink(missing_ok=True)
     node_runs = shop.folder / "node-runs"
     run = shop.trigger("p1", "training")
-    run.wait(lambda _: node_runs.exists(), "the node runs")
+    run.wait(lambda _: node_runs.exists() and bool(node_runs.read_text()), "the node runs")
     (task,) = shop.api.tasks("training", run.run_id)
-    id_ = shop.read_task_id("training", run.run_id, "Trainer")
-    (supervisor,), (process,) = (
-        find_processes(f"airflow worker -- LocalExecutor: {id_}"),
-        find_processes(f"airflow worker -- {id_}"),
-    )
+    process = parent(parent(int(node_runs.read_text())))  # the node's own is a child of what supervises the job
     if killed == "the worker":
-        os.kill(supervisor, signal.SIGKILL)
+        os.kill(parent(process), signal.SIGKILL)
     else:
         shop.kill("scheduler", alone=False)
     run.wait(lambda _: process_start_time(process) is None, "its process ends", 10)
