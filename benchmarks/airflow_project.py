@@ -65,8 +65,11 @@ def run_dag(api: AirflowApi, dag_id: str, partition_key: str | None) -> list[Tas
 
 
 def wait_for_run(api: AirflowApi, dag_id: str, run_id: str) -> list[Task]:
-    """Wait for a run's end; returns its tasks."""
+    """Wait for a run's end, an hour at most; returns its tasks."""
+    deadline = time.monotonic() + 3600
     while (state := api.run(dag_id, run_id)["state"]) not in ("success", "failed"):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"the run {run_id} of {dag_id} is {state} after an hour")
         time.sleep(0.5)
     tasks: list[Task] = []
     while True:

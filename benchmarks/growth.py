@@ -129,7 +129,10 @@ def measure_ours(factor: int, folder: Path) -> dict[str, Any]:
 
 
 def find_run(api: AirflowApi) -> str:
+    deadline = time.monotonic() + 120
     while not (runs := api.runs(TRAINING)):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"what {DATAOPS} published has started no run of {TRAINING}")
         time.sleep(0.5)
     return str(runs[0]["dag_run_id"])
 

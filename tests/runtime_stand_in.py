@@ -38,7 +38,7 @@ if {machine_bytes}:
     # A small machine, on which only this runtime and its nodes run; they use what they really use.
     ours = lambda: find_marked("XDG_RUNTIME_DIR", os.environ["XDG_RUNTIME_DIR"])
     serve.available_memory = lambda: {machine_bytes} - measure_memory(ours())
-    serve.NODE_BYTES = {node_bytes}
+    serve.NEEDED_BYTES = {node_bytes}
 where = "fresh"
 if sys.argv[3] == "runtime":
     where = "warm"

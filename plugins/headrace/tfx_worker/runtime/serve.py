@@ -34,7 +34,7 @@ from headrace.tfx_worker.environment import import_everything
 from headrace.tfx_worker.runtime.node_process import supervise_node
 
 USUAL_IDLE_SECONDS = 1800.0
-NODE_BYTES = 1 << 30
+NEEDED_BYTES = 1 << 30  # free, for a node beside others; at its peak it may take twice as much
 MOST_LOG_BYTES = 1 << 20
 
 
@@ -154,8 +154,8 @@ class Runtime:
         if len(self._nodes) >= request.most_nodes:
             return {"reply": "busy", "why": f"{len(self._nodes)} TFX nodes run at once, the most that may"}
         free = available_memory()
-        if self._nodes and free is not None and free - self._memory_to_come() < NODE_BYTES:
-            why = f"{free / 1e9:.1f} GB of memory are free, and a TFX node takes about {NODE_BYTES / 1e9:.1f}"
+        if self._nodes and free is not None and free - self._memory_to_come() < NEEDED_BYTES:
+            why = f"{free / 1e9:.1f} GB of memory are free, and a TFX node takes about {NEEDED_BYTES / 1e9:.1f}"
             return {"reply": "busy", "why": f"{why}; {len(self._nodes)} run"}
         if _has_gone(connection):
             raise ContractError("who asked has gone")
@@ -181,7 +181,7 @@ class Runtime:
     def _memory_to_come(self) -> int:
         """Return how many bytes the nodes that run are about to use: one that has just begun uses next to none."""
         used = [measure_memory(find_marked(MARK, node.attempt)) for node in self._nodes.values()]
-        return sum(max(0, NODE_BYTES - found) for found in used)
+        return sum(max(0, NEEDED_BYTES - found) for found in used)
 
     def _stop(self, request: Mapping[str, Any]) -> dict[str, Any]:
         if request.get("pid") not in (None, os.getpid()):
