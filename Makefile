@@ -30,7 +30,7 @@ compile: setup ## Compile the dbt project and the TFX pipelines for the DAGs
 	@$(BIN)/headrace compile
 
 test: setup-dev ## Run every test, the end-to-end one through a real scheduler included
-	@$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder $(TESTS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder --durations=30 $(TESTS)
 
 test-unit: setup-dev ## Run the tests that take seconds
 	@$(BIN)/python -m pytest tests/unit
