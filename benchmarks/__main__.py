@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import traceback
 
 from benchmarks import (
     dag_parse,
@@ -46,7 +47,8 @@ def main() -> None:
                 run()
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the others are run all the same
                 failed.append(name)
-                print(f"  {name} failed: {error}", file=sys.stderr, flush=True)
+                traceback.print_exc()
+                print(f"  {name} failed: {getattr(error, 'stderr', None) or error}", file=sys.stderr, flush=True)
     if failed:
         raise SystemExit(f"failed: {', '.join(failed)}")
 

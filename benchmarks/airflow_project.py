@@ -56,20 +56,32 @@ def running_airflow(
         yield api, up.pid
     finally:
         up.send_signal(signal.SIGINT)
-        up.wait()
+        try:
+            up.wait(60)
+        except subprocess.TimeoutExpired:
+            os.killpg(up.pid, signal.SIGKILL)
+            raise
 
 
-def run_dag(api: AirflowApi, dag_id: str, partition_key: str | None) -> list[Task]:
+class UnendedError(Exception):
+    """A run has not ended in the time it had."""
+
+
+def run_dag(api: AirflowApi, dag_id: str, partition_key: str | None, seconds: float = 3600) -> list[Task]:
     """Trigger a DAG and wait for the run's end; returns its tasks."""
-    return wait_for_run(api, dag_id, api.trigger(dag_id, partition_key))
+    return wait_for_run(api, dag_id, api.trigger(dag_id, partition_key), seconds)
 
 
-def wait_for_run(api: AirflowApi, dag_id: str, run_id: str) -> list[Task]:
-    """Wait for a run's end, an hour at most; returns its tasks."""
-    deadline = time.monotonic() + 3600
+def wait_for_run(api: AirflowApi, dag_id: str, run_id: str, seconds: float = 3600) -> list[Task]:
+    """Wait for a run's end; returns its tasks.
+
+    Raises:
+        UnendedError: It has not ended in so many seconds.
+    """
+    deadline = time.monotonic() + seconds
     while (state := api.run(dag_id, run_id)["state"]) not in ("success", "failed"):
         if time.monotonic() > deadline:
-            raise SystemExit(f"the run {run_id} of {dag_id} is {state} after an hour")
+            raise UnendedError(f"the run {run_id} of {dag_id} is {state} after {seconds:.0f} s")
         time.sleep(0.5)
     tasks: list[Task] = []
     while True:

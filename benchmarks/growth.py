@@ -70,7 +70,8 @@ def run() -> None:
             f"  {rows:9,} {told[0]:>18} {told[1]:>18} {ours['seconds'] / parts['seconds']:.2f}×   {per_row}", flush=True
         )
         figures[str(rows)] = {"parts": parts, "headrace": ours, "ratio": ours["seconds"] / parts["seconds"]}
-    print(f"  {record.write('growth', figures).relative_to(ROOT)}")
+        written = record.write("growth", figures)
+    print(f"  {written.relative_to(ROOT)}")
 
 
 def prepare(factor: int, folder: Path) -> Settings:

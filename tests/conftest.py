@@ -12,8 +12,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from postgres_server import PostgresServer, run_postgres
 
-BY_THEMSELVES = ("test_dag_parsing", "test_killed_scheduler", "test_up")
-"""Files of ``e2e`` that start what they need: the others share one Airflow."""
+BY_THEMSELVES = tuple(Path("tests/e2e", f"test_{name}.py") for name in ("dag_parsing", "killed_scheduler", "up"))
+"""Files that start what they need: the others of their folder share one project."""
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -24,7 +24,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class ByFolder(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = Path(nodeid.partition("::")[0])
-            return file.stem if file.stem in BY_THEMSELVES else str(file.parent)
+            return str(file if file in BY_THEMSELVES else file.parent)
 
     return ByFolder(config, log)
 

@@ -140,6 +140,7 @@ class ForkedComponent:
             deadline = time.monotonic() + (TELL_SECONDS if gone else 0)
             while (code := self._parent.read_code(self.pid)) is None and time.monotonic() < deadline:
                 if not self._parent.is_alive():
+                    code = self._parent.read_code(self.pid)  # which it told just before it ended, perhaps
                     break
                 time.sleep(0.02)
             self.returncode = UNKNOWN_CODE if gone and code is None else code

@@ -47,7 +47,7 @@ def status(project_dir: ProjectDir = None, as_json: Json = False) -> None:
         found = client.read_status()
         starting = client.read_process() if found is None else None
     except RuntimeUnavailableError as error:
-        what_to_do = "'headrace runtime stop --now' ends one that hangs"
+        what_to_do = "where one hangs, 'headrace runtime stop --now' ends it; until then, nodes import TFX themselves"
         raise HeadraceError(f"The TFX runtime cannot be used: {error}; {what_to_do}.") from error
     if as_json:
         state = "running" if found else "absent" if starting is None else "starting"

@@ -137,7 +137,8 @@ def _watch(child: int, lease: Path, attempt: str, limits: Limits) -> tuple[int, 
         looked = time.monotonic()
         used = measure_memory(find_marked(MARK, attempt), limits.memory_bytes) if limits.memory_bytes else 0
         if used > limits.memory_bytes:
-            why = f"it used {used / 1e9:.1f} GB of memory, and may use {limits.memory_bytes / 1e9:.1f} GB"
+            most = f"{limits.memory_bytes / 1e9:.1f} GB (tfx_node_memory_gb)"
+            why = f"it used {used / 1e9:.1f} GB of memory, and may use {most}"
             _say(f"{why}: ending it")
             return _end(child, attempt), {"expired": False, "reason": why}
         # On a machine with very many processes looking must not become the work.

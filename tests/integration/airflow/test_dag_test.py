@@ -55,7 +55,7 @@ from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
 from shop import dag
 
-price, *cleared = sys.argv[1:]
+how, price, *cleared = sys.argv[1:]
 first = dag.test()
 assert first.state == "success", first.state
 with duckdb.connect("shop.duckdb") as warehouse:
@@ -63,9 +63,13 @@ with duckdb.connect("shop.duckdb") as warehouse:
 with create_session() as session:
     run = session.get(DagRun, first.id)
     run.dag = first.dag
-    clear_task_instances(
-        [ti for ti in run.get_task_instances(session=session) if ti.task_id in cleared], session, DagRunState.RUNNING
-    )
+    tis = [ti for ti in run.get_task_instances(session=session) if ti.task_id in cleared]
+    if how == "reset":  # as a scheduler does that finds what another one left behind
+        run.state = DagRunState.RUNNING
+        for ti in tis:
+            ti.set_state(None, session=session)
+    else:
+        clear_task_instances(tis, session, DagRunState.RUNNING)
     session.commit()
     while run.state == "running":  # as dag.test() does, and the scheduler
         session.expire_all()
@@ -89,10 +93,16 @@ BUILD, ORDERS_RUN, ORDERS_TEST, TOTALS = (
 )
 
 
+NO_PRICE = {"name": "price", "data_tests": ["not_null"]}
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("shop")
-    for name, text in FILES.items():
+    return make_project(tmp_path_factory.mktemp("shop"), FILES)
+
+
+def make_project(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     profile = {"shop": {"target": "t", "outputs": {"t": {"type": "duckdb", "path": str(folder / "shop.duckdb")}}}}
@@ -147,7 +157,7 @@ def test_a_custom_xcom_backend_does_not_come_between(project: Path) -> None:
 
 def test_a_process_that_is_cleared_by_itself_runs_no_dbt(project: Path) -> None:
     sell(project, "5")
-    output = run(project, "python", "again.py", "null", BUILD)
+    output = run(project, "python", "again.py", "clear", "null", BUILD)
     _, tasks = json.loads((project / "tested.json").read_text())
     assert tasks == {BUILD: ["failed", 2]} | {
         name: ["success", 1] for name in (ORDERS_RUN, ORDERS_TEST, TOTALS, "after")
@@ -156,11 +166,21 @@ def test_a_process_that_is_cleared_by_itself_runs_no_dbt(project: Path) -> None:
     assert "Clear this task with what is downstream of it" in output
 
 
+def test_a_process_that_was_stopped_after_it_had_told_all_ends_green(project: Path) -> None:
+    """As a scheduler's death does it: nobody cleared anything, and what dbt built stands in its tasks."""
+    sell(project, "5")
+    output = run(project, "python", "again.py", "reset", "null", BUILD)
+    state, tasks = json.loads((project / "tested.json").read_text())
+    assert (state, tasks[BUILD]) == ("success", ["success", 2])
+    assert "An earlier try was stopped when dbt had ended" in output
+    assert "orders: 1 row has no price" not in output
+
+
 @pytest.mark.parametrize("price", ["6", "null"])
 def test_after_a_process_was_killed_half_way_what_was_green_and_fails_now_is_told(project: Path, price: str) -> None:
     """As *Clear failed* does it: what had succeeded before the process was killed keeps its end."""
     sell(project, "5")
-    output = run(project, "python", "again.py", price, BUILD, TOTALS, "after")
+    output = run(project, "python", "again.py", "clear", price, BUILD, TOTALS, "after")
     state, tasks = json.loads((project / "tested.json").read_text())
     kept = {ORDERS_RUN: ["success", 1], ORDERS_TEST: ["success", 1]}
     if price == "6":
@@ -186,3 +206,22 @@ def test_a_test_that_fails_is_tried_again_and_stops_what_follows(project: Path) 
         "after": ["upstream_failed", 0],
     }
     assert "orders: 1 row has no price" in output
+
+
+def test_a_sources_failed_test_is_the_process_failure_and_what_was_built_keeps_its_end(tmp_path: Path) -> None:
+    source = {"name": "till", "schema": "till", "tables": [{"name": "sales", "columns": [NO_PRICE]}]}
+    make_project(
+        tmp_path,
+        {
+            **FILES,
+            "dbt_project/models/sources.yml": json.dumps({"sources": [source]}),
+            "dbt_project/models/days.sql": "select 1 as day",
+            "dbt_project/models/weeks.sql": "select day / 7 as week from {{ ref('days') }}",
+        },
+    )
+    sell(tmp_path, "null")
+    run(tmp_path, "python", "dags/shop.py")
+    state, tasks = json.loads((tmp_path / "tested.json").read_text())
+    assert (state, tasks[BUILD][0]) == ("failed", "failed")
+    assert tasks["dbt.days.run"] == ["success", 1]
+    assert tasks[TOTALS][0] == tasks["after"][0] == "upstream_failed"

@@ -73,7 +73,7 @@ def test_one_that_hangs_is_said_to_and_can_be_killed_with_its_nodes(stand_in: St
     os.kill(pid, signal.SIGSTOP)
     code, said = headrace("status")
     assert code == 1
-    assert "did not answer within 5 s; 'headrace runtime stop --now' ends one that hangs" in said
+    assert "did not answer within 5 s; where one hangs, 'headrace runtime stop --now' ends it" in said
     assert headrace("stop")[0] == 1
     assert alive(pid)
     code, said = headrace("stop", "--now", "--json")

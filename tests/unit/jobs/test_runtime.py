@@ -450,8 +450,8 @@ def test_a_node_that_takes_too_much_memory_is_ended(stand_in: StandIn) -> None:
     end, lines = stand_in.run("node", "import time; x = bytearray(b'x') * 400_000_000; time.sleep(600)")
     assert end.code == -15
     assert end.describe().startswith("was ended because it used 0.")
-    assert end.describe().endswith(" GB of memory, and may use 0.2 GB")
-    assert lines[-1].endswith("and may use 0.2 GB: ending it")
+    assert end.describe().endswith(" GB of memory, and may use 0.2 GB (tfx_node_memory_gb)")
+    assert lines[-1].endswith("and may use 0.2 GB (tfx_node_memory_gb): ending it")
 
 
 def test_a_gigabyte_of_log_takes_no_memory_and_is_said_to_be_shown_in_part(stand_in: StandIn) -> None:
@@ -561,7 +561,7 @@ def test_a_heavy_node_waits_where_memory_does_not_allow(stand_in: StandIn, tmp_p
     assert not first.is_running()
     assert len(stand_in.said) == 2
     assert stand_in.said[1].startswith("waiting for the TFX runtime: 0.")
-    assert stand_in.said[1].endswith(" GB of memory are free, and a TFX node takes about 0.1; 1 run")
+    assert stand_in.said[1].endswith(" GB of memory are free, and a TFX node needs 0.1; 1 run")
 
 
 def test_a_stale_socket_is_replaced(stand_in: StandIn) -> None:

@@ -13,9 +13,11 @@ from headrace.airflow.ledger import read_map_index
 from headrace.airflow.operators.dbt_node import DbtNodeOperator, refuse_held_partition
 from headrace.airflow.operators.dbt_results import RUN_RESULTS_FILE, keep_run_results
 from headrace.airflow.operators.dbt_waivers import WAIVED_FILE, leave_out_waived_tests
+from headrace.contracts.files import read_json, write_json
 from headrace.exceptions import ConfigurationError, DbtRunError
 from headrace.settings import Settings
 
+ENDED_FILE = "ended.json"
 GREEN_STATES = frozenset({"success", "skipped"})
 
 
@@ -64,7 +66,17 @@ class DbtBuildOperator(HeadraceOperator):
                 "instance. Map over DAG runs instead, for example one a partition."
             )
         refuse_held_partition(settings, self.partition_key)
-        tasks, kept = self._list_node_tasks(context)
+        tasks, states = self._list_node_tasks(context)
+        last = _list_last(tasks)
+        if given := sorted(task_id for task_id in last if states[task_id] not in OPEN_STATES):
+            if len(given) == len(last) and (result := self._load_stopped_at_end(context)) is not None:
+                return result
+            raise DbtRunError(
+                f"dbt was not run: {given[0]} is {states[given[0]]} from an earlier try, and what follows would not "
+                f"be run again. Clear this task with what is downstream of it."
+            )
+        (self.task_folder(context) / ENDED_FILE).unlink(missing_ok=True)
+        kept = {task_id for task_id in tasks if states[task_id] in GREEN_STATES}
         waived = leave_out_waived_tests(context, settings)
         ends = TaskEnds(
             {task_id: task.stands_for for task_id, task in tasks.items()},
@@ -72,7 +84,6 @@ class DbtBuildOperator(HeadraceOperator):
             load_manifest(settings.dbt_manifest),
             self.partition_key or None,
         )
-        last = _list_last(tasks)
         calling_back = {task_id for task_id, task in tasks.items() if task.on_success_callback}
         told = set(kept)
         with (
@@ -107,6 +118,8 @@ class DbtBuildOperator(HeadraceOperator):
             if nobodys or not (succeeded or run.failures):
                 what = "".join(f"\n  {line}" for line in nobodys) or ": it says so, but of no node"
                 raise DbtRunError(f"dbt failed ({run.summary.describe()}){what}", failed=nobodys)
+            result = {"failed": len(run.failures), "models_built": run.summary.models_built}
+            write_json(self.task_folder(context) / ENDED_FILE, result)
             reporter.tell([end for task_id, end in ends.ended.items() if task_id not in told])
             if left := reporter.wait_until_taken():
                 raise DbtRunError(
@@ -117,16 +130,25 @@ class DbtBuildOperator(HeadraceOperator):
         self.log.info("dbt has ended: %s", run.summary.describe())
         for message in run.failures.values():
             self.log.error("%s", message)
-        return {"failed": len(run.failures), "models_built": run.summary.models_built}
+        return result
 
-    def _list_node_tasks(self, context: Context) -> tuple[dict[str, DbtNodeOperator], set[str]]:
-        """Return the tasks that stand for nodes of this build, and which of them are green from an earlier try.
+    def _load_stopped_at_end(self, context: Context) -> dict[str, Any] | None:
+        """Return the result of an earlier try that was stopped, with its worker or scheduler, after all was told.
+
+        None if there is none, or somebody cleared the task since and wants dbt to run.
+        """
+        file = self.task_folder(context) / ENDED_FILE
+        was_cleared = context["ti"].max_tries > (self.retries or 0)  # Airflow adds the tries that there have been
+        if was_cleared or not file.exists():
+            return None
+        self.log.warning("An earlier try was stopped when dbt had ended and the ledger had its results: all is done")
+        return read_json(file)
+
+    def _list_node_tasks(self, context: Context) -> tuple[dict[str, DbtNodeOperator], dict[str, str | None]]:
+        """Return the tasks that stand for nodes of this build, and the states of the group's.
 
         They are in the order in which they were made: dbt's own. A task that only a newer DAG file has is not among
         them: Airflow runs it by itself once it has it.
-
-        Raises:
-            DbtRunError: The last tasks have an end, and so may what follows them: nothing would show what changed.
         """
         of_group = {
             task_id: task
@@ -135,13 +157,7 @@ class DbtBuildOperator(HeadraceOperator):
         }
         states = load_states(context["ti"], context["run_id"], of_group)
         tasks = {task_id: task for task_id, task in of_group.items() if task_id in states}
-        for task_id in _list_last(tasks):
-            if states[task_id] not in OPEN_STATES:
-                raise DbtRunError(
-                    f"dbt was not run: {task_id} is {states[task_id]} from an earlier try, and what follows would not "
-                    f"be run again. Clear this task with what is downstream of it."
-                )
-        return tasks, {task_id for task_id in tasks if states[task_id] in GREEN_STATES}
+        return tasks, states
 
 
 def _list_last(tasks: Mapping[str, DbtNodeOperator]) -> set[str]:

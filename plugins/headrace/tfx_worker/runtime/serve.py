@@ -155,7 +155,7 @@ class Runtime:
             return {"reply": "busy", "why": f"{len(self._nodes)} TFX nodes run at once, the most that may"}
         free = available_memory()
         if self._nodes and free is not None and free - self._memory_to_come() < NEEDED_BYTES:
-            why = f"{free / 1e9:.1f} GB of memory are free, and a TFX node takes about {NEEDED_BYTES / 1e9:.1f}"
+            why = f"{free / 1e9:.1f} GB of memory are free, and a TFX node needs {NEEDED_BYTES / 1e9:.1f}"
             return {"reply": "busy", "why": f"{why}; {len(self._nodes)} run"}
         if _has_gone(connection):
             raise ContractError("who asked has gone")
