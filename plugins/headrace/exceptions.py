@@ -19,6 +19,11 @@ HeadraceError
 ├── DbtRunError                 dbt failed to run or a node of it failed
 │   └── DbtNodeError            a node that was run by itself failed (retryable)
 ├── ModelNotBlessedError        a model was evaluated and refused
+├── RegistryError               a model could not be registered or deployed, and nothing changed (retryable)
+│   ├── UnknownModelError       the registry has no such model
+│   ├── UnknownVersionError     the model has no such version
+│   ├── PromotionRefusedError   the policy, or a person, refuses that version
+│   └── DeploymentError         servers did not take what was decided (retryable)
 └── WorkerError                 a TFX node failed (retryable)
     └── WorkerCrashedError      its process died without a result (retryable)
 
@@ -137,6 +142,34 @@ class DbtNodeError(DbtRunError):
 
 class ModelNotBlessedError(HeadraceError):
     """A model was evaluated and refused."""
+
+
+class RegistryError(HeadraceError):
+    """A model could not be registered or deployed; what was registered and deployed before stands."""
+
+    retryable = True
+
+
+class UnknownModelError(RegistryError):
+    """The registry has no such model."""
+
+    retryable = False
+
+
+class UnknownVersionError(RegistryError):
+    """The model has no such version."""
+
+    retryable = False
+
+
+class PromotionRefusedError(RegistryError):
+    """The policy, or a person, refuses that version; trying again is refused again."""
+
+    retryable = False
+
+
+class DeploymentError(RegistryError):
+    """Servers did not take what was decided, in time or at all."""
 
 
 class WorkerError(HeadraceError):

@@ -57,6 +57,21 @@ class Settings:
         return self.state_dir / "features"
 
     @property
+    def pushed_dir(self) -> Path:
+        """Where TFX's Pusher writes: ``<pipeline>/<timestamp>/``. May hold a half copy; nobody serves from it."""
+        return self.state_dir / "pushed"
+
+    @property
+    def registry_dir(self) -> Path:
+        """Every registered model version, whole and never changed: ``<model>/<number>/``."""
+        return self.state_dir / "registry"
+
+    @property
+    def serving_dir(self) -> Path:
+        """What servers read: ``<model>/deployment.json`` and ``<model>/<number>/`` of what is deployed."""
+        return self.state_dir / "serving"
+
+    @property
     def compiled_dir(self) -> Path:
         """Folder of what ``headrace compile`` wrote: ``dbt/``, ``tfx/<pipeline>/`` and ``lineage.json``."""
         return self.state_dir / "compiled"

@@ -60,7 +60,9 @@ class NodeOutcome:
             ``SKIPPED`` (a condition in the pipeline says that it is not to run; counts as succeeded).
         execution_id: MLMD execution id; None when no execution was made.
         seconds: Wall time of the node itself, imports excluded.
-        outputs: By output key, the artifacts: ``{"uri": …, "type": …, "properties": {…}}``.
+        outputs: By output key, the artifacts: ``{"id": …, "created": …, "uri": …, "type": …, "properties": {…}}``;
+            ``id`` is MLMD's, ``created`` in milliseconds since the epoch.
+        inputs: By input key, the artifacts that it read, as ``outputs``.
         checks: Results of a node that checks something (ExampleValidator, Evaluator, an infra check).
         blessed: Whether a model was blessed by this node; None where the node blesses nothing.
         metrics: Evaluator only: ``{"overall": {name: value}, "baseline": {name: value} | None,
@@ -69,6 +71,11 @@ class NodeOutcome:
         error: Why it failed, in plain words; None where it did not.
         partitions: Keys of the partitions that the node's examples were made of, as their ``partitions`` property says;
             empty where no artifact of the node says.
+        execution_type: MLMD's name for the execution's type, for example ``tfx.components.trainer.component.Trainer``.
+        code_digest: Of the user's code that the node ran; None where it ran none.
+        features: Trainer only: the raw features that its model really uses; None where they cannot be told.
+        signature: Pusher only: the pushed model's signatures, each ``{"inputs": {name: {"dtype", "shape"}}, "outputs":
+            {…}, "method": name}``; None where nothing was pushed.
     """
 
     node: str
@@ -82,6 +89,11 @@ class NodeOutcome:
     pushed_to: str | None = None
     error: str | None = None
     partitions: tuple[str, ...] = ()
+    inputs: Mapping[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    execution_type: str | None = None
+    code_digest: str | None = None
+    features: tuple[str, ...] | None = None
+    signature: Mapping[str, Any] | None = None
 
     @property
     def succeeded(self) -> bool:
@@ -91,7 +103,7 @@ class NodeOutcome:
         document = asdict(self)
         document["checks"] = [check.to_json() for check in self.checks]
         # All of it is wanted: only what JSON has no word for, as the NaN of an undefined metric, is put in other words.
-        document.update({name: make_json_safe(document[name], items=_ALL) for name in ("outputs", "metrics")})
+        document.update({name: make_json_safe(document[name], items=_ALL) for name in ("outputs", "inputs", "metrics")})
         write_json(folder / OUTCOME_FILE, document)
 
     @classmethod
@@ -101,6 +113,8 @@ class NodeOutcome:
         try:
             checks = tuple(CheckResult.from_json(check) for check in document.pop("checks"))
             partitions = tuple(document.pop("partitions", ()))
-            return cls(**document, checks=checks, partitions=partitions)
+            features = document.pop("features", None)
+            features = None if features is None else tuple(features)
+            return cls(**document, checks=checks, partitions=partitions, features=features)
         except (KeyError, TypeError, ValueError) as error:
             raise ContractError(f"{folder / OUTCOME_FILE} is not a node outcome: {error}") from error

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    SmallInteger,
     String,
     Table,
     Text,
@@ -30,7 +31,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from headrace.quality.verdict import SEVERITY_RANK
 
 VERSION_TABLE = "ledger_version"
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration; kept in step with ``migrations/versions/`` by a test."""
 
 
@@ -371,6 +372,158 @@ trained_on = Table(
     Column("model_id", Id, ForeignKey("trained_model.id"), primary_key=True),
     Column("dataset", Name, primary_key=True),
     Column("partition_key", String(100), primary_key=True),
+    Column("fingerprint", String(100)),  # of the content that was read; None: recorded before it was known
+    Column("version_id", Id, ForeignKey("data_version.id")),
+    Index(None, "dataset", "partition_key"),
+    Index(None, "version_id", "model_id"),
+)
+
+# Lineage at partition grain: a run read some data versions and wrote others (docs/adr/0018).
+# A data version is a partition of a dataset with the content that it had; landing it anew makes another.
+data_version = Table(
+    "data_version",
+    metadata,
+    _id(),
+    Column("dataset", Name, nullable=False),
+    Column("partition_key", String(100), nullable=False),
+    Column("fingerprint", String(100), nullable=False),  # of the content: see lineage/fingerprints.py
+    # file, source, model, seed, snapshot, features, artifact, model_version, predictions
+    Column("kind", String(50), nullable=False),
+    Column("rows", BigInteger),
+    Column("uri", Text),
+    Column("first_seen", UtcDateTime, nullable=False),
+    Column("last_seen", UtcDateTime, nullable=False),
+    Column("detail", Json, nullable=False),
+    UniqueConstraint("dataset", "partition_key", "fingerprint"),
+    Index(None, "dataset", "partition_key", "last_seen"),
+)
+lineage_run = Table(
+    "lineage_run",
+    metadata,
+    _id(),
+    Column("attempt_id", Id, ForeignKey("attempt.id")),  # None: no task of Airflow's
+    Column("job", Name, nullable=False),  # land, dbt's unique_id, "<pipeline>.<node>", "deploy:<model>"
+    Column("kind", String(20), nullable=False),  # land, dbt, gate, publish, tfx, deploy, score
+    Column("code", String(64)),  # SHA-256 of what ran: the compiled SQL, the component's code, the pipeline's IR
+    Column("execution_id", BigInteger),  # MLMD's
+    Column("state", String(20), nullable=False),
+    Column("dag_id", String(250), nullable=False),
+    Column("run_id", String(250), nullable=False),
+    Column("partition_key", String(100), nullable=False),
+    Column("started", UtcDateTime),
+    Column("ended", UtcDateTime),
+    Column("detail", Json, nullable=False),
+    UniqueConstraint("dag_id", "run_id", "job", "partition_key"),
+    Index(None, "attempt_id"),
+    Index(None, "job", "ended"),
+)
+lineage_io = Table(
+    "lineage_io",
+    metadata,
+    Column("run_id", Id, ForeignKey("lineage_run.id"), primary_key=True),
+    Column("version_id", Id, ForeignKey("data_version.id"), primary_key=True),
+    Column("role", SmallInteger, primary_key=True),  # 0: read, 1: written
+    Index(None, "version_id", "role", "run_id"),
+)
+# Columns, and which is made from which, as the compiled SQL says; `column_source` says of which SQL that is.
+dataset_column = Table(
+    "dataset_column",
+    metadata,
+    Column("dataset", Name, primary_key=True),
+    Column("name", Name, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("type", String(100)),
+)
+column_edge = Table(
+    "column_edge",
+    metadata,
+    Column("dataset", Name, primary_key=True),
+    Column("name", Name, primary_key=True),
+    Column("from_dataset", Name, primary_key=True),
+    Column("from_name", Name, primary_key=True),
+    Column("how", String(10), nullable=False),  # direct; indirect: it decides which rows there are (name is "")
+    Index(None, "from_dataset", "from_name"),
+)
+column_source = Table(
+    "column_source",
+    metadata,
+    Column("dataset", Name, primary_key=True),
+    Column("checksum", String(64), nullable=False),
+    Column("problem", Text),  # why its columns could not be traced
+)
+
+# The registry: what was pushed, under which names it answers, and who decided so (docs/adr/0019).
+model_version = Table(
+    "model_version",
+    metadata,
+    _id(),
+    Column("model", Name, nullable=False),
+    Column("number", Integer, nullable=False),  # 1, 2, 3 … of each model
+    Column("trained_model_id", Id, ForeignKey("trained_model.id"), nullable=False, unique=True),
+    Column("version_id", Id, ForeignKey("data_version.id")),
+    Column("digest", String(64), nullable=False),  # of the SavedModel's files: registry/trees.py
+    Column("state", String(20), nullable=False),  # candidate, refused, blocked, deleted
+    Column("state_why", Text),
+    Column("ir", String(64)),  # SHA-256 of the compiled pipeline
+    Column("commit", String(64)),  # of the sources, where they lie in a git checkout
+    Column("dirty", Boolean),  # the checkout had other changes
+    Column("lock", String(64)),  # SHA-256 of the TFX interpreter's lock
+    Column("code", Json, nullable=False),  # {file: sha256}
+    Column("signature", Json, nullable=False),
+    Column("features", Json, nullable=False),  # [names] that the model really uses
+    Column("schema_digest", String(64)),
+    Column("metrics", Json, nullable=False),  # as contracts.node_run.NodeOutcome.metrics
+    Column("verdicts", Json, nullable=False),  # [{dataset, partition_key, fingerprint, verdict}] when it was registered
+    Column("baseline", Json),  # {version, metrics}
+    Column("pushed_version", String(50), nullable=False),  # the name of the folder that the Pusher wrote
+    Column("at", UtcDateTime, nullable=False),
+    UniqueConstraint("model", "number"),
+    Index(None, "model", "at"),
+)
+model_alias = Table(
+    "model_alias",
+    metadata,
+    Column("model", Name, primary_key=True),
+    Column("alias", String(50), primary_key=True),  # champion, previous, challenger
+    Column("model_version_id", Id, ForeignKey("model_version.id"), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor", Name, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index(None, "model_version_id"),
+)
+# Every change of what answers, and its audit trail.
+deployment = Table(
+    "deployment",
+    metadata,
+    _id(),
+    Column("model", Name, nullable=False),
+    Column("generation", Integer, nullable=False),  # rises with each; servers follow the highest
+    Column("action", String(20), nullable=False),  # promote, rollback, challenger, undo, remove
+    Column("model_version_id", Id, ForeignKey("model_version.id")),
+    Column("from_version_id", Id, ForeignKey("model_version.id")),
+    Column("actor", Name, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("approval", Json),  # {by, at, reason} where a person approved
+    Column("incident_id", Id, ForeignKey("incident.id")),
+    Column("state", String(20), nullable=False),  # pending, live, failed, superseded
+    Column("why", Text),
+    Column("at", UtcDateTime, nullable=False),
+    Column("live_at", UtcDateTime),
+    UniqueConstraint("model", "generation"),
+    Index(None, "model_version_id"),
+)
+# A version that was trained on a partition which was found bad afterwards.
+model_taint = Table(
+    "model_taint",
+    metadata,
+    Column("model_version_id", Id, ForeignKey("model_version.id"), primary_key=True),
+    Column("dataset", Name, primary_key=True),
+    Column("partition_key", String(100), primary_key=True),
+    Column("actor", Name, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("check_id", Id, ForeignKey("check_definition.id")),
+    Column("at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
     Index(None, "dataset", "partition_key"),
 )
 

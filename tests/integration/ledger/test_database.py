@@ -69,7 +69,8 @@ def _fill(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
             if statement.strip():
                 connection.execute(text(statement))
         if ledger.dialect == "postgresql":
-            for name in (name for name, of in metadata.tables.items() if "id" in of.c):
+            there = set(inspect(connection).get_table_names())
+            for name in (name for name, of in metadata.tables.items() if "id" in of.c and name in there):
                 connection.execute(text(f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), 100)"))
     with ledger.connect() as connection:
         names = [name for name in inspect(connection).get_table_names() if name != VERSION_TABLE]
