@@ -1,7 +1,7 @@
 # Everything that is generated lies in .venv/, .venv-tfx/, .tools/ and .headrace/, all ignored by git.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo ui test test-unit lint format compile bench lock clean
+.PHONY: help setup setup-dev demo ui check-dbt test test-unit lint format compile bench lock clean
 
 # The first Python >= 3.11 that really runs (pyenv's shims for inactive versions do not).
 PYTHON = $(or $(shell for p in python3 python3.13 python3.12 python3.11 $$HOME/.pyenv/versions/3.1[123]*/bin/python3; do \
@@ -25,6 +25,9 @@ demo: setup ## Run 2013-01 and 2013-02 from landed files to a pushed model, unde
 
 ui: setup ## Start Airflow with everything loaded, and stay
 	@$(BIN)/headrace up
+
+check-dbt: setup ## Build and check what you changed in dbt_project/ on a sample, in seconds (BASE=main)
+	@$(BIN)/headrace check-dbt $(if $(BASE),--base $(BASE))
 
 compile: setup ## Compile the dbt project and the TFX pipelines for the DAGs
 	@$(BIN)/headrace compile

@@ -3,6 +3,7 @@
 HeadraceError
 ├── ConfigurationError          something is not set up; do it and try again
 │   └── StaleCompileError       a pipeline's sources changed since ``headrace compile``
+├── UnknownRevisionError        git knows no such branch, tag or commit
 ├── InvalidPartitionKeyError    not a key of this dataset's partitions
 ├── InvalidCursorError          not where a page of incidents ended
 ├── LandingError                a landed file is missing, malformed or lacks a column
@@ -66,6 +67,10 @@ class ConfigurationError(HeadraceError):
 
 class StaleCompileError(ConfigurationError):
     """A pipeline's sources changed since it was compiled."""
+
+
+class UnknownRevisionError(HeadraceError):
+    """Git knows no such branch, tag or commit."""
 
 
 class InvalidPartitionKeyError(HeadraceError):

@@ -12,7 +12,7 @@ from headrace.cli.exit_codes import ExitCode
 from headrace.cli.lazy_group import LazyGroup
 from headrace.cli.options import Json, ProjectDir, make_console, print_json
 from headrace.cli.stop_signals import STOP_SIGNALS
-from headrace.exceptions import ConfigurationError, HeadraceError, InvalidPartitionKeyError
+from headrace.exceptions import ConfigurationError, HeadraceError, InvalidPartitionKeyError, UnknownRevisionError
 from headrace.settings import load_settings
 
 app = typer.Typer(
@@ -97,6 +97,44 @@ def compile_(
         print_json([{"name": c.name, "changed": list(c.changed), "folder": str(c.folder)} for c in done])
 
 
+@app.command("check-dbt")
+def check_dbt(
+    base: Annotated[
+        str | None,
+        typer.Option(
+            help="Commit to compare with; by default where this branch left main, or on main the last commit."
+        ),
+    ] = None,
+    sample: Annotated[int, typer.Option(min=1, help="Rows of each partition of a raw table, at most.")] = 5_000,
+    select: Annotated[list[str] | None, typer.Option(help="dbt selection: only these of what changed.")] = None,
+    project_dir: ProjectDir = None,
+    as_json: Json = False,
+) -> None:
+    """Build what you changed in the dbt project, and what is made from it, on a small sample; test and check it.
+
+    The warehouse is only read, and Airflow need not run. The first check after a commit makes the sample and takes
+    longer. Exit code 0 if the chain would go on, 1 if it would stop, 2 for an unknown commit, 3 if something is not
+    set up.
+    """
+    from headrace.cli.check_dbt import describe_check, print_check, tell_nodes
+    from headrace.dbt_check.check import check_changes
+
+    console = make_console(as_json)
+    done = check_changes(
+        load_settings(project_dir),
+        ref=base,
+        rows=sample,
+        select=select or (),
+        say=lambda text: console.print(text, highlight=False, markup=False),
+        on_node_end=tell_nodes(console),
+    )
+    if as_json:
+        print_json(describe_check(done))
+    else:
+        print_check(console, done)
+    raise typer.Exit(ExitCode.OK if done.ok else ExitCode.FAILED)
+
+
 @app.command()
 def notifier(
     once: Annotated[bool, typer.Option("--once", help="Deliver what is due, and end.")] = False,
@@ -153,7 +191,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         code = ExitCode.INTERRUPTED
-    except InvalidPartitionKeyError as error:
+    except (InvalidPartitionKeyError, UnknownRevisionError) as error:
         print(f"headrace: {error.message}", file=sys.stderr)
         code = ExitCode.USAGE
     except ConfigurationError as error:

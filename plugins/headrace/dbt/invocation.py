@@ -7,6 +7,7 @@ import gc
 import json
 import logging
 import shutil
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -55,7 +56,7 @@ class Invocation:
     """A command of dbt on one project.
 
     Attributes:
-        command: ``build`` or ``test``.
+        command: ``build``, ``test`` or ``parse``.
         project_dir: The dbt project.
         profiles: The compiled profile; beside it lies what dbt had parsed.
         target: A folder for what dbt writes, of this invocation alone.
@@ -118,11 +119,18 @@ def run_dbt(invocation: Invocation, on_node_end: Callable[[NodeEnd], None] = lam
     finally:
         # Their semaphores outlive a task's process, which ends without Python's own end, and are reported in its log.
         reset_adapters()  # type: ignore[no-untyped-call]
+        _close_duckdb()
         gc.collect()
     if done.exception is not None:
         raise DbtRunError(f"dbt {invocation.command} ended without a result: {done.exception}") from done.exception
     _keep_parse(invocation)
     return bool(done.success)
+
+
+def _close_duckdb() -> None:
+    """Close the warehouse's file, which dbt's adapter holds for as long as the process lives."""
+    if adapter := sys.modules.get("dbt.adapters.duckdb.connections"):
+        adapter.DuckDBConnectionManager.close_all_connections()
 
 
 class _NodeEvents:
