@@ -41,7 +41,7 @@ def test_flight_delay_is_compiled_with_its_order_and_parameters(flights: Project
 
 def test_every_folder_lies_under_the_state_folder(flights: Project) -> None:
     text = (flights.compiled_dir / IR_FILE).read_text()
-    for folder in ("tfx/metadata.sqlite", "tfx/flight_delay", "serving/flight_delay", "features/flight_features"):
+    for folder in ("tfx/metadata.sqlite", "tfx/flight_delay", "pushed/flight_delay", "features/flight_features"):
         assert str(flights.state_dir / folder) in text
 
 

@@ -21,7 +21,7 @@ def run(flights: Project) -> dict[str, NodeOutcome]:
 
 @pytest.fixture(scope="module")
 def model(run: dict[str, NodeOutcome], flights: Project) -> Path:
-    (version,) = (flights.state_dir / "serving" / "flight_delay").iterdir()
+    (version,) = (flights.state_dir / "pushed" / "flight_delay").iterdir()
     return version
 
 

@@ -23,7 +23,7 @@ def test_somebody_elses_pipeline_goes_the_whole_way(penguins: Project, penguin_r
     assert penguin_run["latest_blessed_model_resolver"].blessed is None
     pushed = Path(penguin_run["Pusher"].pushed_to or "")
     assert (pushed / "saved_model.pb").is_file()
-    assert penguins.state_dir / "serving" / "penguin" in pushed.parents
+    assert penguins.state_dir / "pushed" / "penguin" in pushed.parents
 
 
 def test_a_node_that_succeeded_is_a_no_op_with_the_same_outcome(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from headrace.cli.compile_build import write_build
 from headrace.contracts.files import (
     ContractError,
     fingerprint_files,
@@ -168,6 +169,7 @@ def _compile_tfx(settings: Settings, pipeline: str, force: bool, say: Callable[[
     command += ["--pipelines-dir", str(settings.tfx_pipelines_dir), "--pipeline", pipeline]
     command += ["--out", str(folder), "--state-dir", str(settings.state_dir)]
     _run(command, build_worker_environment(settings.state_dir), f"compile the pipeline {pipeline}")
+    write_build(settings, pipeline)
     return Compiled(pipeline, tuple(changed), folder)
 
 

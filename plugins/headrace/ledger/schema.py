@@ -459,7 +459,7 @@ model_version = Table(
     _id(),
     Column("model", Name, nullable=False),
     Column("number", Integer, nullable=False),  # 1, 2, 3 … of each model
-    Column("trained_model_id", Id, ForeignKey("trained_model.id"), nullable=False, unique=True),
+    Column("trained_model_id", Id, ForeignKey("trained_model.id"), nullable=False),
     Column("version_id", Id, ForeignKey("data_version.id")),
     Column("digest", String(64), nullable=False),  # of the SavedModel's files: registry/trees.py
     Column("state", String(20), nullable=False),  # candidate, refused, blocked, deleted
@@ -478,6 +478,7 @@ model_version = Table(
     Column("pushed_version", String(50), nullable=False),  # the name of the folder that the Pusher wrote
     Column("at", UtcDateTime, nullable=False),
     UniqueConstraint("model", "number"),
+    UniqueConstraint("trained_model_id", "digest"),  # a run that is cleared and trains anew makes another version
     Index(None, "model", "at"),
 )
 model_alias = Table(
@@ -498,7 +499,7 @@ deployment = Table(
     _id(),
     Column("model", Name, nullable=False),
     Column("generation", Integer, nullable=False),  # rises with each; servers follow the highest
-    Column("action", String(20), nullable=False),  # promote, rollback, challenger, undo, remove
+    Column("action", String(20), nullable=False),  # promote, rollback, challenger, unblock, undo, remove
     Column("model_version_id", Id, ForeignKey("model_version.id")),
     Column("from_version_id", Id, ForeignKey("model_version.id")),
     Column("actor", Name, nullable=False),

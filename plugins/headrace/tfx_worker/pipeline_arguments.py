@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from headrace.contracts.pipeline import FOLDERS
 from headrace.contracts.worker_exit import WorkerExit
 from headrace.tfx_worker.errors import WorkerStop
 from headrace.tfx_worker.pipeline_settings import SETTINGS_FILE
@@ -35,7 +36,7 @@ def known_arguments(name: str, state_dir: Path, data_root: Path) -> dict[str, Ca
         "pipeline_root": lambda: str(state_dir / "tfx" / name),
         "metadata_path": lambda: str(metadata_path),
         "metadata_connection_config": connect,
-        "serving_model_dir": lambda: str(state_dir / "serving" / name),
+        "serving_model_dir": lambda: str(state_dir / FOLDERS / name),
         "data_root": lambda: str(data_root),
         "data_path": lambda: str(data_root),
         "beam_pipeline_args": lambda: list(_BEAM_ARGUMENTS),

@@ -1,5 +1,6 @@
 """What training tells the ledger, and what it is refused by it: a stand-in plays TFX, the ledger is real."""
 
+import hashlib
 import json
 import sqlite3
 import sys
@@ -11,16 +12,18 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from model_book import push_model
 from sqlalchemy import Table, select
 
 from headrace.airflow.operators.tfx_node import TfxNodeOperator
 from headrace.contracts.check_result import CheckResult, Severity, Status
 from headrace.contracts.lineage import Dataset, Lineage
-from headrace.contracts.pipeline import CompiledPipeline, Node
+from headrace.contracts.pipeline import Build, CompiledPipeline, Node
 from headrace.exceptions import InvalidActionError
 from headrace.ledger import schema
 from headrace.ledger.actions import waive
 from headrace.ledger.database import Ledger, open_ledger
+from headrace.ledger.query_models import list_versions
 from headrace.ledger.recording import record_results
 from headrace.ledger.verdicts import load_verdict
 from headrace.ledger.views import TaskTry
@@ -42,6 +45,7 @@ NODES = (
     Node("ExampleValidator", "tfx.ExampleValidator", ("ExampleGen",), ("ExampleAnomalies",)),
     Node("StatisticsGen", "tfx.StatisticsGen", ("ExampleGen.weather",), ("ExampleStatistics",)),
     Node("Trainer", "tfx.Trainer", ("ExampleGen",), ("Model",)),
+    Node("Evaluator", "tfx.Evaluator", ("Trainer",), ("ModelEvaluation",)),
     Node("Pusher", "tfx.Pusher", ("Trainer",), ("PushedModel",)),
     Node("push_to_serving", "tfx.extensions.Pusher", ("Trainer",), ("PushedModel",)),
 )
@@ -215,13 +219,72 @@ def test_what_a_model_was_trained_on_and_where_it_went_is_recorded(project: Proj
     project.run("ExampleGen")
     project.leave("NodeOutcome(node, 'COMPLETE', 3, blessed=True)")
     project.run("Evaluator")
-    project.leave("NodeOutcome(node, 'COMPLETE', 3, pushed_to='/serving/p/1')")
+    pushed = push_model(project.folder / "pushed" / "p" / "1700000001")
+    project.leave(f"NodeOutcome(node, 'COMPLETE', 3, pushed_to={str(pushed)!r})")
     project.run("Pusher")
     (model,) = project.rows(schema.trained_model)
     assert (model.pipeline, model.run_id, model.partition_key) == ("p", "r", KEY)
-    assert (model.blessed, model.pushed_to) == (True, "/serving/p/1")
+    assert (model.blessed, model.pushed_to) == (True, str(pushed))
     seen = {(row.dataset, row.partition_key) for row in project.rows(schema.trained_on)}
     assert seen == {(name, key) for name in ("features", "p.examples") for key in WINDOW}
+
+
+def test_a_pushed_model_is_a_version_with_what_its_run_told(project: Project) -> None:
+    compiled = load_settings().compiled_pipeline_dir("p")
+    Build("1" * 64, "c0ffee", True, "2" * 64, "2026-11-24T09:00:00Z").write(compiled)
+    (compiled / "sources.tar.gz").write_bytes(b"packed")
+    earlier = push_model(project.folder / "models" / "1" / "Format-Serving", "earlier")
+    pushed = push_model(project.folder / "pushed" / "p" / "1700000001", "earlier")
+    project.leave(f"NodeOutcome(node, 'COMPLETE', 3, pushed_to={str(pushed)!r})")
+    project.run("Pusher", run_id="before")
+
+    project.leave(f"NodeOutcome(node, 'COMPLETE', 3, partitions={WINDOW!r})")
+    project.run("ExampleGen")
+    schema_file = project.folder / "schema" / "schema.pbtxt"
+    schema_file.parent.mkdir()
+    schema_file.write_text("feature {}")
+    read = {"schema": [{"uri": str(schema_file.parent), "type": "Schema"}]}
+    project.leave(f"NodeOutcome(node, 'COMPLETE', 3, features=('distance',), inputs={read!r})")
+    project.run("Trainer")
+    metrics = {"overall": {"auc": 0.7}, "baseline": {"auc": 0.69}, "slices": []}
+    compared = {"baseline_model": [{"uri": str(earlier.parent), "type": "Model"}]}
+    project.leave(f"NodeOutcome(node, 'COMPLETE', 3, blessed=True, metrics={metrics!r}, inputs={compared!r})")
+    project.run("Evaluator")
+    pushed = push_model(project.folder / "pushed" / "p" / "1700000002", "newer")
+    project.leave(f"NodeOutcome(node, 'COMPLETE', 3, pushed_to={str(pushed)!r}, signature={{'serving': {{}}}})")
+    project.run("Pusher")
+    project.run("Pusher", try_number=2)  # its task was cleared
+
+    with project.open() as ledger:
+        newest, first = list_versions(ledger, "p")
+    assert (first.number, first.metrics, first.baseline) == (1, {}, None)
+    assert (newest.number, newest.run_id, newest.partition_key) == (2, "r", KEY)
+    assert newest.baseline == {"version": 1, "metrics": {"auc": 0.69}}
+    assert (newest.metrics, newest.features, newest.signature) == (metrics, ["distance"], {"serving": {}})
+    assert (newest.ir, newest.commit, newest.dirty, newest.lock) == ("1" * 64, "c0ffee", True, "2" * 64)
+    assert newest.schema_digest == hashlib.sha256(b"feature {}").hexdigest()
+    assert {each["partition_key"] for each in newest.verdicts} == set(WINDOW)
+    folder = load_settings().registry_dir / "p" / "2"
+    assert (folder / "sources.tar.gz").read_bytes() == b"packed"
+
+
+def test_a_push_to_another_system_is_not_registered(project: Project) -> None:
+    project.leave("NodeOutcome(node, 'COMPLETE', 3, pushed_to='projects/x/models/y')")
+    project.run("Pusher")
+    assert project.rows(schema.model_version) == []
+
+
+def test_half_a_push_fails_the_pusher_and_the_next_try_looks_again(project: Project) -> None:
+    pushed = push_model(project.folder / "pushed" / "p" / "1700000001")
+    graph = pushed / "saved_model.pb"
+    graph.rename(project.folder / "elsewhere")
+    project.leave(f"NodeOutcome(node, 'COMPLETE', 3, pushed_to={str(pushed)!r})")
+    with pytest.raises(AirflowException, match=r"holds no saved_model\.pb"):
+        project.run("Pusher")
+    assert project.rows(schema.model_version) == []
+    (project.folder / "elsewhere").rename(graph)
+    project.run("Pusher", try_number=2)
+    assert len(project.rows(schema.model_version)) == 1
 
 
 def test_what_two_example_gens_read_is_put_together(project: Project) -> None:

@@ -17,6 +17,7 @@ from headrace.airflow.ledger import (
     task_try,
     tell_lineage,
 )
+from headrace.airflow.models import register_pushed_model
 from headrace.contracts.check_result import CheckResult
 from headrace.contracts.files import ContractError, read_json, write_json
 from headrace.contracts.lineage import Lineage, name_examples, name_model
@@ -192,6 +193,7 @@ class TfxNodeOperator(HeadraceOperator):
                 node=self.node,
                 pushed_to=outcome.pushed_to,
             )
+        register_pushed_model(settings, context, self.pipeline, self.node, outcome)
         return outcome
 
     def _file_check(self, check: CheckResult, metadata: Mapping[str, Any]) -> CheckResult:

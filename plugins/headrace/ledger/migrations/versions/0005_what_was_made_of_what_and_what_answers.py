@@ -117,7 +117,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["version_id"], ["data_version.id"], name="fk_model_version_version_id"),
         sa.PrimaryKeyConstraint("id", name="pk_model_version"),
         sa.UniqueConstraint("model", "number", name="uq_model_version_model_number"),
-        sa.UniqueConstraint("trained_model_id", name="uq_model_version_trained_model_id"),
+        sa.UniqueConstraint("trained_model_id", "digest", name="uq_model_version_trained_model_id_digest"),
     )
     op.create_index("ix_model_version_model_at", "model_version", ["model", "at"], unique=False)
     op.add_column("trained_on", sa.Column("fingerprint", sa.String(length=100)))
