@@ -4,6 +4,7 @@ HeadraceError
 ├── ConfigurationError          something is not set up; do it and try again
 │   └── StaleCompileError       a pipeline's sources changed since ``headrace compile``
 ├── UnknownRevisionError        git knows no such branch, tag or commit
+├── UnknownDatasetError         nothing is known of such a dataset
 ├── InvalidPartitionKeyError    not a key of this dataset's partitions
 ├── InvalidCursorError          not where a page of incidents ended
 ├── LandingError                a landed file is missing, malformed or lacks a column
@@ -71,6 +72,10 @@ class StaleCompileError(ConfigurationError):
 
 class UnknownRevisionError(HeadraceError):
     """Git knows no such branch, tag or commit."""
+
+
+class UnknownDatasetError(HeadraceError):
+    """Nothing is known of such a dataset."""
 
 
 class InvalidPartitionKeyError(HeadraceError):

@@ -3,7 +3,8 @@
 import signal
 import sys
 import time
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,7 +13,13 @@ from headrace.cli.exit_codes import ExitCode
 from headrace.cli.lazy_group import LazyGroup
 from headrace.cli.options import Json, ProjectDir, make_console, print_json
 from headrace.cli.stop_signals import STOP_SIGNALS
-from headrace.exceptions import ConfigurationError, HeadraceError, InvalidPartitionKeyError, UnknownRevisionError
+from headrace.exceptions import (
+    ConfigurationError,
+    HeadraceError,
+    InvalidPartitionKeyError,
+    UnknownDatasetError,
+    UnknownRevisionError,
+)
 from headrace.settings import load_settings
 
 app = typer.Typer(
@@ -136,6 +143,37 @@ def check_dbt(
 
 
 @app.command()
+def impact(
+    partition: Annotated[
+        str | None, typer.Option(metavar="DATASET[@PARTITION]", help="For example raw_weather@2013-02.")
+    ] = None,
+    dbt_base: Annotated[
+        str | None, typer.Option(metavar="REF", help="What the change to the dbt project since this commit reaches.")
+    ] = None,
+    fail_on: Annotated[
+        Literal["serving", "trained", "never"],
+        typer.Option(help="With --dbt-base: end with 1 if a model in use, or any model, was trained on what changes."),
+    ] = "serving",
+    markdown: Annotated[bool, typer.Option(help="With --dbt-base: plain Markdown, for a pull request.")] = False,
+    out: Annotated[Path | None, typer.Option(help="With --dbt-base: write the Markdown into this file too.")] = None,
+    project_dir: ProjectDir = None,
+    as_json: Json = False,
+) -> None:
+    """Say which models were trained on a partition, or on what a change to dbt touches, and which of them answer now.
+
+    Exit code 1 if the model that answers is among them (see --fail-on), 2 for an unknown dataset or commit.
+    """
+    from headrace.cli.impact import FailOn, show_change, show_partition
+
+    if (partition is None) == (dbt_base is None):
+        raise typer.BadParameter("name one of --partition and --dbt-base")
+    settings = load_settings(project_dir)
+    if partition is not None:
+        raise typer.Exit(show_partition(settings, partition, as_json))
+    raise typer.Exit(show_change(settings, str(dbt_base), FailOn(fail_on), markdown, out, as_json))
+
+
+@app.command()
 def notifier(
     once: Annotated[bool, typer.Option("--once", help="Deliver what is due, and end.")] = False,
     project_dir: ProjectDir = None,
@@ -191,7 +229,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         code = ExitCode.INTERRUPTED
-    except (InvalidPartitionKeyError, UnknownRevisionError) as error:
+    except (InvalidPartitionKeyError, UnknownDatasetError, UnknownRevisionError) as error:
         print(f"headrace: {error.message}", file=sys.stderr)
         code = ExitCode.USAGE
     except ConfigurationError as error:

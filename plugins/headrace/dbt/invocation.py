@@ -11,7 +11,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
@@ -56,7 +56,7 @@ class Invocation:
     """A command of dbt on one project.
 
     Attributes:
-        command: ``build``, ``test`` or ``parse``.
+        command: ``build``, ``test``, ``compile``, ``ls`` or ``parse``.
         project_dir: The dbt project.
         profiles: The compiled profile; beside it lies what dbt had parsed.
         target: A folder for what dbt writes, of this invocation alone.
@@ -109,13 +109,30 @@ def run_dbt(invocation: Invocation, on_node_end: Callable[[NodeEnd], None] = lam
     Raises:
         DbtRunError: dbt ended before it had a result, for example because the project cannot be parsed.
     """
+    return bool(_invoke(invocation, [_NodeEvents(on_node_end)]).success)
+
+
+def list_nodes(invocation: Invocation) -> list[str]:
+    """Return the ids of the nodes that dbt selects.
+
+    Args:
+        invocation: Of the command ``ls``.
+
+    Raises:
+        DbtRunError: dbt cannot tell, for example because the project cannot be parsed.
+    """
+    done = _invoke(replace(invocation, options=[*invocation.options, "--output", "json", "--output-keys", "unique_id"]))
+    return sorted(str(json.loads(line)["unique_id"]) for line in done.result or ())
+
+
+def _invoke(invocation: Invocation, callbacks: Sequence[Callable[[Any], None]] = ()) -> Any:
     from dbt.adapters.factory import reset_adapters
     from dbt.cli.main import dbtRunner
 
     invocation.target.mkdir(parents=True, exist_ok=True)
     _take_parse(invocation)
     try:
-        done = dbtRunner(callbacks=[_NodeEvents(on_node_end)]).invoke(invocation.arguments())
+        done = dbtRunner(callbacks=list(callbacks)).invoke(invocation.arguments())
     finally:
         # Their semaphores outlive a task's process, which ends without Python's own end, and are reported in its log.
         reset_adapters()  # type: ignore[no-untyped-call]
@@ -124,7 +141,7 @@ def run_dbt(invocation: Invocation, on_node_end: Callable[[NodeEnd], None] = lam
     if done.exception is not None:
         raise DbtRunError(f"dbt {invocation.command} ended without a result: {done.exception}") from done.exception
     _keep_parse(invocation)
-    return bool(done.success)
+    return done
 
 
 def _close_duckdb() -> None:

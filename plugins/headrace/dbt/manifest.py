@@ -33,6 +33,7 @@ class DbtNode:
         owner: Of an exposure or group, ``{"name": …, "email": …}``.
         group: Id of the group that the node is in.
         fqn: dbt's path of names, by which a node is selected.
+        exposure_type: Of an exposure, ``dashboard``, ``ml``, …; else empty.
     """
 
     unique_id: str
@@ -52,6 +53,7 @@ class DbtNode:
     owner: Mapping[str, Any] = field(default_factory=dict)
     group: str | None = None
     fqn: tuple[str, ...] = ()
+    exposure_type: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ def _parse_node(unique_id: str, node: Mapping[str, Any]) -> DbtNode:
         owner={key: value for key, value in (node.get("owner") or {}).items() if value is not None},
         group=_find_group(node),
         fqn=tuple(str(part) for part in node.get("fqn") or ()),
+        exposure_type=str(node.get("type") or "") if resource_type == "exposure" else "",
     )
 
 

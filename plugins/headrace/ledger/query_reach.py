@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, String, and_, cast, func, or_, select
+from sqlalchemy import Connection, Select, String, and_, cast, func, or_, select, true
 
 from headrace.contracts.check_result import Severity, Status
 from headrace.ledger.query_distinct import select_distinct
@@ -131,6 +131,11 @@ def _list_newest_models(connection: Connection, dag_ids: Sequence[str] | None) -
         statement = statement.where(trained_model.c.dag_id.in_(list(dag_ids)))
     ids: Any = connection.execute(statement).scalars()
     return {str(id_): id_ for id_ in ids}
+
+
+def match_dags(column: Any, dag_ids: Sequence[str] | None) -> Any:
+    """Return the condition that a row is of one of these DAGs; None is no condition."""
+    return true() if dag_ids is None else column.in_(list(dag_ids))
 
 
 def _has_model() -> Any:

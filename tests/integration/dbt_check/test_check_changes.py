@@ -1,75 +1,17 @@
 """``headrace check-dbt`` on the example project in a git checkout of its own, as an analyst types it."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
-ROOT = Path(__file__).parents[3]
 WEATHER = "dbt_project/models/staging/stg_weather.sql"
 SUITE = "expectations/expectations/flight_features.json"
-
-
-@dataclass(frozen=True)
-class Checkout:
-    folder: Path
-    warehouse: Path
-
-    def git(self, *arguments: str) -> str:
-        told = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main"]
-        return subprocess.run(
-            ["git", *told, *arguments], cwd=self.folder, check=True, capture_output=True, text=True
-        ).stdout
-
-    def edit(self, name: str, old: str, new: str) -> None:
-        text = (self.folder / name).read_text()
-        assert old in text
-        (self.folder / name).write_text(text.replace(old, new, 1))
-
-    def check(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(ROOT / "plugins"),
-            "HEADRACE_WAREHOUSE": str(self.warehouse),
-            "AIRFLOW__HEADRACE__PROJECT_DIR": str(self.folder),
-        }
-        command = [sys.executable, "-c", "from headrace.cli.app import main; main()", "check-dbt", *arguments]
-        return subprocess.run(command, env=environment, cwd=self.folder, capture_output=True, text=True)
-
-    def judge(self, code: int, *arguments: str) -> dict[str, Any]:
-        done = self.check("--json", "--sample", "500", *arguments)
-        assert done.returncode == code, done.stderr + done.stdout
-        assert "leaked" not in done.stderr
-        return dict(json.loads(done.stdout))
-
-
-@pytest.fixture(scope="module")
-def checkout_of_module(flights: Any, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    folder = tmp_path_factory.mktemp("checkout")
-    for part in ("dbt_project", "expectations"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("target", "logs"))
-    (folder / "dags").mkdir()
-    (folder / ".gitignore").write_text(".headrace/\nlogs/\ntarget/\n")
-    made = Checkout(folder, flights.copy(tmp_path_factory.mktemp("warehouse")))
-    made.git("init", "-q")
-    made.git("add", ".")
-    made.git("commit", "-qm", "The project")
-    return made
-
-
-@pytest.fixture
-def checkout(checkout_of_module: Checkout) -> Iterator[Checkout]:
-    yield checkout_of_module
-    checkout_of_module.git("checkout", "-q", "main")
-    checkout_of_module.git("checkout", "-q", ".")
 
 
 @pytest.fixture
@@ -80,7 +22,7 @@ def failing() -> Callable[[dict[str, Any]], set[tuple[str, str]]]:
     return find
 
 
-def test_nothing_has_changed(checkout: Checkout) -> None:
+def test_nothing_has_changed(checkout: Any) -> None:
     said = checkout.judge(0)
     assert (said["verdict"], said["built"], said["suites"], said["partition_key"]) == (None, [], [], "2013-02")
     rows = {each["relation"]: (each["rows"], each["of"]) for each in said["sample"]}
@@ -88,7 +30,7 @@ def test_nothing_has_changed(checkout: Checkout) -> None:
     assert rows["raw.airports"][0] == rows["raw.airports"][1]
 
 
-def test_a_change_is_built_and_checked_with_what_is_made_from_it(checkout: Checkout) -> None:
+def test_a_change_is_built_and_checked_with_what_is_made_from_it(checkout: Any) -> None:
     before = checkout.warehouse.read_bytes()
     checkout.edit("dbt_project/models/intermediate/int_flight_trailing.sql", "select", "select -- other words\n")
     said = checkout.judge(0)
@@ -100,7 +42,7 @@ def test_a_change_is_built_and_checked_with_what_is_made_from_it(checkout: Check
 
 
 def test_what_the_chain_would_stop_at_fails_with_its_rows(
-    checkout: Checkout, failing: Callable[[dict[str, Any]], set[tuple[str, str]]]
+    checkout: Any, failing: Callable[[dict[str, Any]], set[tuple[str, str]]]
 ) -> None:
     checkout.edit(WEATHER, "    origin,", "    case when origin <> 'JFK' then origin end as origin,")
     said = checkout.judge(1)
@@ -114,7 +56,7 @@ def test_what_the_chain_would_stop_at_fails_with_its_rows(
     assert "checks after these were not reached" in people.stdout
 
 
-def test_what_fails_without_the_change_too_does_not_count(checkout: Checkout) -> None:
+def test_what_fails_without_the_change_too_does_not_count(checkout: Any) -> None:
     # So few rows that the trailing shares are null more often than the suite allows, with or without the change.
     checkout.edit("dbt_project/models/marts/flight_features.sql", "select", "select -- other words\n")
     said = checkout.judge(0)
@@ -123,7 +65,7 @@ def test_what_fails_without_the_change_too_does_not_count(checkout: Checkout) ->
     assert said["verdict"] == "pass"
 
 
-def test_an_edited_suite_is_run_alone(checkout: Checkout) -> None:
+def test_an_edited_suite_is_run_alone(checkout: Any) -> None:
     suite = json.loads((checkout.folder / SUITE).read_text())
     too_short = {"column": "distance_miles", "max_value": 1}
     suite["expectations"] = [{"type": "expect_column_max_to_be_between", "kwargs": too_short, "severity": "critical"}]
@@ -132,7 +74,7 @@ def test_an_edited_suite_is_run_alone(checkout: Checkout) -> None:
     assert (said["built"], said["suites"], len(said["checks"])) == ([], ["flight_features"], 1)
 
 
-def test_a_branch_is_compared_with_where_it_left_main(checkout: Checkout) -> None:
+def test_a_branch_is_compared_with_where_it_left_main(checkout: Any) -> None:
     checkout.git("checkout", "-qb", "work")
     checkout.edit(WEATHER, "select", "select -- other words\n")
     checkout.git("commit", "-qam", "Change the weather")
@@ -143,7 +85,7 @@ def test_a_branch_is_compared_with_where_it_left_main(checkout: Checkout) -> Non
     checkout.git("branch", "-qD", "work")
 
 
-def test_while_a_run_holds_the_warehouse_the_sample_of_before_is_used(checkout: Checkout) -> None:
+def test_while_a_run_holds_the_warehouse_the_sample_of_before_is_used(checkout: Any) -> None:
     checkout.judge(0)
     with duckdb.connect(str(checkout.warehouse)):
         done = checkout.check("--sample", "500")
@@ -156,12 +98,12 @@ def test_while_a_run_holds_the_warehouse_the_sample_of_before_is_used(checkout: 
     ("arguments", "code", "said"),
     [(["--base", "nowhere"], 2, "git knows no revision 'nowhere'"), (["--base", "--version"], 2, "git knows no rev")],
 )
-def test_a_commit_that_is_not_there(checkout: Checkout, arguments: list[str], code: int, said: str) -> None:
+def test_a_commit_that_is_not_there(checkout: Any, arguments: list[str], code: int, said: str) -> None:
     done = checkout.check(*arguments)
     assert (done.returncode, said in done.stderr) == (code, True), done.stderr
 
 
-def test_a_project_that_cannot_be_parsed_says_where(checkout: Checkout) -> None:
+def test_a_project_that_cannot_be_parsed_says_where(checkout: Any) -> None:
     checkout.edit(WEATHER, "select", "select {{ ref('nowhere') }},")
     done = checkout.check()
     assert done.returncode == 1
@@ -169,8 +111,8 @@ def test_a_project_that_cannot_be_parsed_says_where(checkout: Checkout) -> None:
     assert "nowhere" in done.stderr
 
 
-def test_without_git_nothing_says_what_has_changed(checkout: Checkout, tmp_path: Path) -> None:
+def test_without_git_nothing_says_what_has_changed(checkout: Any, tmp_path: Path) -> None:
     shutil.copytree(checkout.folder / "dbt_project", tmp_path / "dbt_project")
     (tmp_path / "dags").mkdir()
-    done = Checkout(tmp_path, checkout.warehouse).check()
+    done = replace(checkout, folder=tmp_path).check()
     assert (done.returncode, "is in no git checkout" in done.stderr) == (3, True), done.stderr

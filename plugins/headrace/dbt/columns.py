@@ -1,0 +1,187 @@
+"""Which column of a model is made from which, read from its compiled SQL; pure, orchestration interpreter.
+
+Whatever dialect dbt compiles to, sqlglot reads. It is imported when a query is traced: it takes a second.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from headrace.quality.identifiers import name_relation
+
+DIRECT, INDIRECT = "direct", "indirect"
+
+
+@dataclass(frozen=True, order=True)
+class ColumnEdge:
+    """One column that another is made from.
+
+    Attributes:
+        name: The column of the model; ``""`` of an edge that is ``indirect``, for it decides of every column.
+        from_relation: ``schema.table`` in lower case.
+        from_name: Its column.
+        how: ``direct``: its values are used. ``indirect``: it decides which rows there are, in a join or a filter.
+    """
+
+    name: str
+    from_relation: str
+    from_name: str
+    how: str = DIRECT
+
+
+@dataclass(frozen=True)
+class ColumnTrace:
+    """What a query says of its columns.
+
+    Attributes:
+        columns: Their names, in order; empty where there is a problem.
+        edges: What they are made from.
+        expressions: Column to a digest of how it is computed, through every subquery, whatever the formatting.
+        rows: Digest of what decides which rows there are: joins, filters, groups.
+        problem: Why it could not be traced; None where it was.
+    """
+
+    columns: tuple[str, ...] = ()
+    edges: frozenset[ColumnEdge] = frozenset()
+    expressions: Mapping[str, str] = field(default_factory=dict)
+    rows: str = ""
+    problem: str | None = None
+
+
+def trace_columns(sql: str, schema: Mapping[str, Mapping[str, str]], dialect: str = "duckdb") -> ColumnTrace:
+    """Trace the columns of one query to the tables that it reads.
+
+    Args:
+        sql: A ``select``, as dbt compiled it.
+        schema: ``schema.table``, in lower case, to its columns and their types; without it ``*``, and a column that is
+            not said to be of which table, cannot be resolved.
+        dialect: dbt's name of the adapter.
+
+    Returns:
+        The trace; of a query that cannot be traced one with a problem, for which nothing else is known.
+    """
+    from sqlglot import exp, parse_one
+    from sqlglot.errors import SqlglotError
+    from sqlglot.optimizer.qualify import qualify
+    from sqlglot.optimizer.scope import build_scope
+
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)
+    try:
+        tree = parse_one(sql, dialect=dialect)
+        for table in tree.find_all(exp.Table):
+            table.set("catalog", None)  # the database's name says nothing: a sample has another
+        nested: dict[str, Any] = {}
+        for relation, columns in schema.items():
+            if not columns:
+                continue
+            database, _, name = relation.rpartition(".")
+            nested.setdefault(database, {})[name] = dict(columns)
+        qualified = qualify(tree, schema=nested, dialect=dialect, quote_identifiers=False, identify=False)
+        scope = build_scope(qualified)
+        if scope is None or not isinstance(qualified, exp.Query):
+            return ColumnTrace(problem="it is no query")
+        names = tuple(qualified.named_selects)
+        if "*" in names or not names:
+            return ColumnTrace(problem="the columns of a table that it selects * from are not known")
+        edges: set[ColumnEdge] = set()
+        expressions: dict[str, str] = {}
+        for name in names:
+            leaves, said = _trace_column(name, scope, dialect)
+            edges |= {ColumnEdge(name, relation, column) for relation, column in leaves}
+            expressions[name] = _digest(said)
+        deciding, said = _trace_rows(scope, dialect)
+        edges |= {ColumnEdge("", relation, column, INDIRECT) for relation, column in deciding}
+        return ColumnTrace(names, frozenset(edges), expressions, _digest(said))
+    except (SqlglotError, KeyError, ValueError, AttributeError, RecursionError) as error:
+        return ColumnTrace(problem=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+
+
+def _trace_column(name: str, scope: Any, dialect: str) -> tuple[set[tuple[str, str]], list[str]]:
+    """Return the tables' columns that one output column comes from, and each expression on the way."""
+    found: set[tuple[str, str]] = set()
+    said: list[str] = []
+    seen: set[tuple[int, str]] = set()
+    stack = [(scope, name)]
+    while stack:
+        at, column = stack.pop()
+        if (id(at), column) in seen:
+            continue
+        seen.add((id(at), column))
+        for select in _selects(at):
+            expression = _find_output(select, column, at)
+            if expression is None:
+                continue
+            said.append(expression.unalias().sql(dialect=dialect, comments=False))
+            for source, inner in _columns_of(expression, select):
+                if isinstance(source, str):
+                    found.add((source, inner))
+                else:
+                    stack.append((source, inner))
+    return found, said
+
+
+def _trace_rows(scope: Any, dialect: str) -> tuple[set[tuple[str, str]], list[str]]:
+    """Return the tables' columns that decide which rows there are, and the clauses that say so."""
+    from sqlglot import exp
+
+    found: set[tuple[str, str]] = set()
+    said: list[str] = []
+    for at in scope.traverse():
+        tree = at.expression
+        clauses = [tree.args.get(part) for part in ("where", "group", "having", "qualify", "distinct", "limit")]
+        for clause in (*clauses, *(tree.args.get("joins") or ())):
+            if not isinstance(clause, exp.Expression):
+                continue
+            said.append(clause.sql(dialect=dialect, comments=False))
+            for source, inner in _columns_of(clause, at):
+                if isinstance(source, str):
+                    found.add((source, inner))
+                else:
+                    leaves, _ = _trace_column(inner, source, dialect)
+                    found |= leaves
+        main = tree.args.get("from_")
+        if main is not None and isinstance(main.this, exp.Table):
+            said.append(main.this.sql(dialect=dialect, comments=False))
+    return found, said
+
+
+def _selects(scope: Any) -> Iterator[Any]:
+    """Give a scope's selects: of a union each of its sides."""
+    if scope.set_operation_scopes:
+        for each in scope.set_operation_scopes:
+            yield from _selects(each)
+    else:
+        yield scope
+
+
+def _find_output(select: Any, column: str, of: Any) -> Any:
+    """Return the expression of an output column; in a union's other sides it is the one at the same place."""
+    names = of.expression.named_selects
+    outputs = select.expression.selects
+    if column in names and len(outputs) == len(names):
+        return outputs[names.index(column)]
+    return None
+
+
+def _columns_of(expression: Any, scope: Any) -> Iterator[tuple[Any, str]]:
+    """Give the source (a table's name, or an inner scope) and the name of each column in an expression."""
+    from sqlglot import exp
+    from sqlglot.optimizer.scope import Scope
+
+    for column in expression.find_all(exp.Column):
+        source = scope.sources.get(column.table)
+        if isinstance(source, exp.Table):
+            yield name_relation(".".join(part for part in (source.db, source.name) if part)), column.name.lower()
+        elif isinstance(source, Scope):
+            yield source, column.name
+    for query in expression.find_all(exp.Query):
+        for inner in scope.subquery_scopes:
+            if inner.expression is query or inner.expression is query.unnest():
+                for name in inner.expression.named_selects:
+                    yield inner, name
+
+
+def _digest(said: list[str]) -> str:
+    return sha256("\n".join(sorted(said)).encode()).hexdigest()

@@ -1,0 +1,76 @@
+"""Columns traced through compiled SQL."""
+
+import pytest
+
+from headrace.dbt.columns import ColumnTrace, trace_columns
+
+SCHEMA = {"raw.flights": {"id": "bigint", "origin": "varchar", "delay": "int"}, "raw.weather": {"origin": "varchar", "wind": "int"}}  # fmt: skip  # noqa: E501
+
+
+def trace(sql: str) -> ColumnTrace:
+    found = trace_columns(sql, SCHEMA)
+    assert found.problem is None, found.problem
+    return found
+
+
+def direct(found: ColumnTrace, column: str) -> set[str]:
+    edges = [edge for edge in found.edges if (edge.name, edge.how) == (column, "direct")]
+    return {f"{edge.from_relation}.{edge.from_name}" for edge in edges}
+
+
+def deciding(found: ColumnTrace) -> set[str]:
+    return {f"{edge.from_relation}.{edge.from_name}" for edge in found.edges if edge.how == "indirect"}
+
+
+def test_through_common_tables_stars_and_other_names() -> None:
+    found = trace(
+        'with f as (select *, delay > 15 as late from "db"."raw"."flights") '
+        "select f.id as flight, f.late, w.wind * 2 as gust from f join raw.weather w using (origin) where f.delay >= 0"
+    )
+    assert found.columns == ("flight", "late", "gust")
+    assert direct(found, "flight") == {"raw.flights.id"}
+    assert direct(found, "late") == {"raw.flights.delay"}
+    assert direct(found, "gust") == {"raw.weather.wind"}
+    assert deciding(found) >= {"raw.flights.delay", "raw.weather.origin", "raw.flights.origin"}
+
+
+def test_both_sides_of_a_union_and_a_subquery() -> None:
+    found = trace(
+        "select origin, delay as n from raw.flights union all select origin, (select max(wind) from raw.weather) "
+        "from raw.weather"
+    )
+    assert direct(found, "origin") == {"raw.flights.origin", "raw.weather.origin"}
+    assert direct(found, "n") == {"raw.flights.delay", "raw.weather.wind"}
+
+
+def test_an_asof_join_of_duckdb() -> None:
+    found = trace(
+        "select f.id, w.wind from raw.flights f asof left join raw.weather w on f.origin = w.origin and f.id >= w.wind"
+    )
+    assert direct(found, "wind") == {"raw.weather.wind"}
+
+
+@pytest.mark.parametrize(
+    ("other", "changed", "rows"),
+    [
+        ("select id, delay /* words */ from raw.flights -- more\n where delay > 0", set(), False),
+        ("SELECT id,\n  delay\nFROM raw.flights WHERE delay>0", set(), False),
+        ("select id, delay + 1 as delay from raw.flights where delay > 0", {"delay"}, False),
+        ("select id, delay from raw.flights where delay > 1", set(), True),
+        ("with f as (select id, abs(delay) as delay from raw.flights) select id, delay from f", {"delay", "id"}, True),
+        ("select distinct id, delay from raw.flights where delay > 0", set(), True),
+    ],
+)
+def test_what_another_text_changes(other: str, changed: set[str], rows: bool) -> None:
+    one, two = trace("select id, delay from raw.flights where delay > 0"), trace(other)
+    assert {name for name in one.columns if one.expressions[name] != two.expressions[name]} >= changed - {"id"}
+    assert (one.rows != two.rows) is rows
+    if not changed and not rows:
+        assert one == two
+
+
+@pytest.mark.parametrize("sql", ["select * from somewhere.else_", "insert into x values (1)", "selec oops", "", "select a.nope from raw.flights a"])  # fmt: skip  # noqa: E501
+def test_what_cannot_be_traced_says_why(sql: str) -> None:
+    found = trace_columns(sql, SCHEMA)
+    assert found.problem
+    assert (found.columns, found.edges) == ((), frozenset())
