@@ -214,6 +214,8 @@ def explain_unwaivable(tool: str, check: str) -> str | None:
         return "its suite could not be run, so nobody knows what it would have said: mend the suite or its table"
     if tool == "landing":
         return "the file did not land, so there is nothing to go on with: mend the file and clear the task"
+    if (tool, check) == ("registry", "rolled_back"):
+        return "what keeps the version from answering is its block: 'headrace models unblock' lifts it"
     return None
 
 

@@ -14,19 +14,26 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from model_book import register
+from model_book import MODEL, register
 
+from headrace.exceptions import PromotionRefusedError
+from headrace.ledger import models
 from headrace.ledger.database import open_ledger
+from headrace.registry import deploy
 from headrace.registry import register as registering
 from headrace.settings import load_settings
 
-MODULES: list[Any] = [registering]
+MODULES: list[Any] = [registering, deploy, models]
 
 
-def die_after(name: str) -> None:
+def die(name: str) -> None:
+    """Die after the first call of a function; of one that is named ``before:<name>``, before it."""
+    before, _, name = name.rpartition(":")
+
     def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
         def dying(*arguments: Any, **more: Any) -> Any:
-            function(*arguments, **more)
+            if not before:
+                function(*arguments, **more)
             os.kill(os.getpid(), signal.SIGKILL)
 
         return dying
@@ -40,9 +47,8 @@ def die_after(name: str) -> None:
 def main() -> None:
     spec = json.loads(sys.argv[1])
     settings = load_settings(spec["project"])
-    after = spec.get("stop_after")
-    if after is not None and after != "registered":
-        die_after(after)
+    if spec.get("die"):
+        die(spec["die"])
     gate = Path(spec["gate"]) if "gate" in spec else None
     print("ready", flush=True)  # noqa: T201
     while gate is not None and not gate.exists():  # so that all begin at once
@@ -50,7 +56,17 @@ def main() -> None:
     with open_ledger(spec["url"]) as ledger:
         if spec["do"] == "register":
             register(ledger, settings, 1)
-    if after == "registered":
+        elif spec["do"] == "promote":
+            expected = spec.get("expected", "any")
+            try:
+                deploy.promote(ledger, settings, MODEL, spec["number"], "anna", "better", expected_champion=expected)
+            except PromotionRefusedError as error:
+                print(f"refused: {error}")  # noqa: T201
+                return
+        elif spec["do"] == "rollback":
+            deploy.rollback(ledger, settings, MODEL, "anna", "it is wrong")
+    print("done")  # noqa: T201
+    if spec.get("die_at_end"):
         os.kill(os.getpid(), signal.SIGKILL)
 
 

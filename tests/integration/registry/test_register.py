@@ -114,7 +114,8 @@ def test_a_process_that_is_killed_registers_the_whole_or_nothing(
 ) -> None:
     train(ledger, "run_1")
     push_model(settings.pushed_dir / MODEL / "1700000001", "weights of 1")
-    spec = {"url": url, "project": str(settings.project_dir), "do": "register", "stop_after": at}
+    dying = {"die_at_end": True} if at == "registered" else {"die": at}
+    spec = {"url": url, "project": str(settings.project_dir), "do": "register", **dying}
     killed = subprocess.run([sys.executable, str(SCRIPT), json.dumps(spec)], capture_output=True, text=True)
     assert killed.returncode == -9, killed.stderr
     known = list_models(ledger)

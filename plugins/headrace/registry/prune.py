@@ -1,0 +1,60 @@
+"""Removing the files of versions that are neither in use nor among the newest; orchestration interpreter."""
+
+import shutil
+from pathlib import Path
+
+from headrace.ledger import models
+from headrace.ledger.database import Ledger
+from headrace.ledger.query_models import list_versions
+from headrace.ledger.views_models import DELETED
+from headrace.registry.register import find_version_folder
+from headrace.registry.trees import as_registry_error
+from headrace.settings import Settings
+
+
+def prune_versions(ledger: Ledger, settings: Settings, model: str, keep: int) -> list[int]:
+    """Remove what nothing answers with: from ``serving/`` at once, from the registry beyond the newest.
+
+    A server holds what it answers with in memory, and goes on.
+
+    Args:
+        ledger: The ledger.
+        settings: Of the main project.
+        model: Name.
+        keep: So many of the newest versions stay in the registry.
+
+    Returns:
+        The numbers that were deleted.
+    """
+    versions = list_versions(ledger, model)
+    deleted = []
+    for place, version in enumerate(versions):
+        if version.aliases:
+            continue
+        served = settings.serving_dir / model / str(version.number)
+        _remove(served)
+        if place >= keep and version.state != DELETED:
+            with ledger.begin() as connection:
+                (again,) = [row for row in list_versions(connection, model) if row.number == version.number]
+                if again.aliases:
+                    continue  # promoted just now
+                models.set_state(connection, version, DELETED, f"one of more than {keep} versions")
+            drop_version(settings, model, version.number)
+            deleted.append(version.number)
+    return deleted
+
+
+def drop_version(settings: Settings, model: str, number: int) -> None:
+    """Remove a version's files.
+
+    Raises:
+        RegistryError: They could not all be removed.
+    """
+    _remove(settings.serving_dir / model / str(number))
+    _remove(find_version_folder(settings, model, number))
+
+
+def _remove(folder: Path) -> None:
+    with as_registry_error(f"remove {folder}"):
+        if folder.is_dir():
+            shutil.rmtree(folder)
