@@ -11,16 +11,23 @@ import typer
 from headrace import __version__
 from headrace.cli.exit_codes import ExitCode
 from headrace.cli.lazy_group import LazyGroup
-from headrace.cli.options import Json, ProjectDir, make_console, print_json
+from headrace.cli.options import Json, ProjectDir, Reason, make_console, print_json
 from headrace.cli.stop_signals import STOP_SIGNALS
 from headrace.exceptions import (
     ConfigurationError,
     HeadraceError,
     InvalidPartitionKeyError,
     UnknownDatasetError,
+    UnknownModelError,
     UnknownRevisionError,
+    UnknownVersionError,
 )
 from headrace.settings import load_settings
+
+UNKNOWN = (
+    InvalidPartitionKeyError, UnknownDatasetError, UnknownModelError, UnknownRevisionError, UnknownVersionError,
+)  # fmt: skip
+"""What the command line names and nobody knows: as a wrong option."""
 
 app = typer.Typer(
     cls=LazyGroup,
@@ -174,6 +181,24 @@ def impact(
 
 
 @app.command()
+def rollback(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of its pipeline, for example flight_delay.")],
+    reason: Reason,
+    to: Annotated[int | None, typer.Option(min=1, help="Version to go back to; by default previous.")] = None,
+    project_dir: ProjectDir = None,
+    as_json: Json = False,
+) -> None:
+    """Let the version before answer, block the one that does, and open its incident: 'headrace models rollback'.
+
+    Exit code 0 when every server answers with it, 1 if that was refused or a server did not follow, 2 for an unknown
+    model or version.
+    """
+    from headrace.cli.models import rollback as roll_back
+
+    roll_back(model, reason, to=to, project_dir=project_dir, as_json=as_json)
+
+
+@app.command()
 def notifier(
     once: Annotated[bool, typer.Option("--once", help="Deliver what is due, and end.")] = False,
     project_dir: ProjectDir = None,
@@ -229,7 +254,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         code = ExitCode.INTERRUPTED
-    except (InvalidPartitionKeyError, UnknownDatasetError, UnknownRevisionError) as error:
+    except UNKNOWN as error:
         print(f"headrace: {error.message}", file=sys.stderr)
         code = ExitCode.USAGE
     except ConfigurationError as error:
