@@ -92,6 +92,11 @@ def name_model(pipeline: str) -> str:
     return f"{pipeline}.model"
 
 
+def name_published(asset: str) -> str:
+    """Return the dataset of an asset's published partitions: files, beside the table that they were written from."""
+    return f"{asset}.published"
+
+
 def name_file(dataset: str) -> str:
     """Return what is checked when a file lands in a raw table: the file, for the table keeps what it had."""
     return f"{dataset}.file"

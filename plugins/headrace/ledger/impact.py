@@ -1,6 +1,5 @@
 """What a bad partition, or a change to a dataset, reaches: model versions, what answers now, runs; orchestration."""
 
-import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,13 +8,12 @@ from typing import Any
 from sqlalchemy import Connection, and_, false, func, or_, select
 
 from headrace.contracts.deployment import CHAMPION
-from headrace.exceptions import UnknownDatasetError
 from headrace.ledger.database import Ledger
 from headrace.ledger.query_lineage import list_downstream, load_edges_below
 from headrace.ledger.query_reach import STILL_AFFECTED, match_dags
+from headrace.ledger.query_versions import MOST, refuse_unknown, walk
 from headrace.ledger.schema import (
     data_version,
-    dataset,
     incident,
     incident_partition,
     lineage_io,
@@ -30,7 +28,6 @@ from headrace.ledger.statements import chunk
 SHOWN = 200
 DATA_RUNS = ("land", "dbt", "gate", "publish")
 """Through these a partition reaches what a pipeline reads; what a pipeline makes of it is found by its models."""
-_MOST_VERSIONS = 5_000
 
 
 @dataclass(frozen=True)
@@ -122,8 +119,8 @@ def find_impact(ledger: Ledger, name: str, partition_key: str, *, dag_ids: Seque
         versions = _load_versions(connection, name, partition_key)
         below = list_downstream(load_edges_below(connection, [name]), name)
         if not versions and not below:
-            _refuse_unknown(connection, name)
-        ids = _walk_down(connection, [int(row["id"]) for row in versions])
+            refuse_unknown(connection, name)
+        ids = walk(connection, [int(row["id"]) for row in versions], upwards=False, kinds=DATA_RUNS).versions
         models, more = _find_models(connection, _seen(ids, [name, *below], partition_key), dag_ids)
         return Impact(
             dataset=name,
@@ -163,38 +160,8 @@ def _load_versions(connection: Connection, name: str, partition_key: str) -> lis
     query = select(data_version).where(data_version.c.dataset == name)
     if partition_key:
         query = query.where(data_version.c.partition_key.in_([partition_key, ""]))
-    newest = query.order_by(data_version.c.last_seen.desc(), data_version.c.id.desc()).limit(_MOST_VERSIONS)
+    newest = query.order_by(data_version.c.last_seen.desc(), data_version.c.id.desc()).limit(MOST)
     return [dict(row) for row in connection.execute(newest).mappings()]
-
-
-def _refuse_unknown(connection: Connection, name: str) -> None:
-    known: list[str] = list(connection.scalars(select(dataset.c.name).order_by(dataset.c.name)))
-    if name in known:
-        return
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"there is {', '.join(known[:20]) or 'none yet'}."
-    raise UnknownDatasetError(f"Nothing is known of a dataset {name!r}: {hint}", dataset=name)
-
-
-def _walk_down(connection: Connection, ids: Sequence[int]) -> set[int]:
-    """Return these data versions and those that were made from them by the data's own runs; a ring ends it."""
-    read, written = lineage_io.alias(), lineage_io.alias()
-    seen, level = set(ids), list(ids)
-    while level and len(seen) < _MOST_VERSIONS:
-        found: set[int] = set()
-        for some in chunk(level):
-            query = (
-                select(written.c.version_id)
-                .join(read, read.c.run_id == written.c.run_id)
-                .join(lineage_run, lineage_run.c.id == written.c.run_id)
-                .where(read.c.version_id.in_(some), read.c.role == 0, written.c.role == 1)
-                .where(lineage_run.c.kind.in_(DATA_RUNS))
-                .distinct()
-            )
-            found.update(connection.scalars(query))
-        level = sorted(found - seen)
-        seen |= found
-    return seen
 
 
 def _seen(ids: Collection[int], names: Sequence[str], partition_key: str) -> Any:
@@ -266,9 +233,9 @@ def _load_seen(
     newer = (
         select(later.c.id)
         .where(
-            later.c.dataset == trained_on.c.dataset,
-            later.c.partition_key == trained_on.c.partition_key,
-            later.c.fingerprint != trained_on.c.fingerprint,
+            later.c.dataset == data_version.c.dataset,
+            later.c.partition_key == data_version.c.partition_key,
+            later.c.id != data_version.c.id,
             later.c.last_seen > data_version.c.last_seen,
         )
         .exists()

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Select, func, select
 
 from headrace.ledger.query_results import TRY, build_try
 from headrace.ledger.schema import attempt, verdict
+from headrace.ledger.statements import chunk
 from headrace.ledger.views import VerdictRow
 from headrace.quality.verdict import Decision
 
@@ -56,6 +57,20 @@ def list_partition_verdicts(
     statement = _select_verdicts().where(verdict.c.id.in_(ids)).order_by(verdict.c.id.desc())
     with ledger.connect() as connection:
         return _build(connection.execute(statement).mappings())
+
+
+def load_decisions(connection: Connection, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Return the decision that stands on each of these datasets and partitions; none of one that was never checked."""
+    wanted, found = set(places), dict[tuple[str, str], str]()
+    for names in chunk(sorted({name for name, _ in wanted}), 300):
+        keys = {key for name, key in wanted if name in names}
+        query = select(verdict.c.dataset, verdict.c.partition_key, verdict.c.decision).order_by(verdict.c.id)
+        query = query.where(verdict.c.dataset.in_(names))
+        if len(keys) <= 300:
+            query = query.where(verdict.c.partition_key.in_(sorted(keys)))
+        rows: Any = connection.execute(query)
+        found.update({(name, key): decision for name, key, decision in rows if (name, key) in wanted})
+    return found
 
 
 def list_verdict_history(ledger: "Ledger", dataset: str, partition_key: str, *, limit: int = 200) -> list[VerdictRow]:

@@ -386,7 +386,7 @@ data_version = Table(
     _id(),
     Column("dataset", Name, nullable=False),
     Column("partition_key", String(100), nullable=False),
-    Column("fingerprint", String(100), nullable=False),  # of the content: see lineage/fingerprints.py
+    Column("fingerprint", String(100), nullable=False),  # of the content: see ledger/runs.py
     # file, source, model, seed, snapshot, features, artifact, model_version, predictions
     Column("kind", String(50), nullable=False),
     Column("rows", BigInteger),

@@ -25,6 +25,7 @@ def record_training(
     partition_key: str,
     *,
     trained_on: Mapping[str, Sequence[str]] | None = None,
+    contents: Mapping[tuple[str, str], tuple[str, int]] | None = None,
     blessed: bool | None = None,
     pushed_to: str | None = None,
     node: str = "",
@@ -45,6 +46,8 @@ def record_training(
             one is run again.
         node: The evaluator.
         pushed_to: Where the model was put.
+        contents: Of dataset and partition, the fingerprint of what the model saw, and the id of that data version;
+            those that are known.
         now: The time; by default the clock's.
 
     Raises:
@@ -74,7 +77,7 @@ def record_training(
         )
         model_id = int(connection.execute(statement.returning(trained_model.c.id)).scalar_one())
         if trained_on is not None:
-            _replace_trained_on(connection, model_id, trained_on)
+            _replace_trained_on(connection, model_id, trained_on, contents or {})
 
 
 def _load_blessings(connection: Connection, row: Mapping[str, Any]) -> dict[str, bool]:
@@ -84,10 +87,19 @@ def _load_blessings(connection: Connection, row: Mapping[str, Any]) -> dict[str,
     return dict(found or {})
 
 
-def _replace_trained_on(connection: Connection, model_id: int, seen: Mapping[str, Sequence[str]]) -> None:
+def _replace_trained_on(
+    connection: Connection,
+    model_id: int,
+    seen: Mapping[str, Sequence[str]],
+    contents: Mapping[tuple[str, str], tuple[str, int]],
+) -> None:
     connection.execute(delete(trained_on_table).where(trained_on_table.c.model_id == model_id))
     pairs = {(make_name_safe(name), make_name_safe(key, 100)) for name, keys in seen.items() for key in keys}
-    rows = [{"model_id": model_id, "dataset": name, "partition_key": key} for name, key in sorted(pairs)]
+    rows = []
+    for name, key in sorted(pairs):
+        fingerprint, version_id = contents.get((name, key), (None, None))
+        row = {"model_id": model_id, "dataset": name, "partition_key": key}
+        rows.append({**row, "fingerprint": fingerprint, "version_id": version_id})
     if rows:
         connection.execute(insert(trained_on_table), rows)
 

@@ -7,10 +7,12 @@ from typing import Any
 
 from headrace.contracts.check_result import CheckResult
 from headrace.contracts.node_run import NodeOutcome
+from headrace.tfx_worker.code_digest import PROPERTY as CODE_DIGEST
 from headrace.tfx_worker.metadata_store import NodeExecution
 from headrace.tfx_worker.report_anomalies import report_anomalies
 from headrace.tfx_worker.report_evaluation import report_evaluation
 from headrace.tfx_worker.report_infra import report_infra_blessing
+from headrace.tfx_worker.signatures import find_features, read_signatures
 
 UNRESOLVED = "UNRESOLVED"
 SKIPPED = "SKIPPED"
@@ -61,7 +63,27 @@ def build_outcome(
         metrics=metrics,
         pushed_to=_read_push(execution.outputs),
         partitions=() if resolved else _read_partitions(execution),
+        inputs={key: [_describe(artifact) for artifact in found] for key, found in execution.inputs.items()},
+        execution_type=node.node_info.type.name,
+        code_digest=_read_text(execution.properties.get(CODE_DIGEST)),
+        **({} if resolved else _read_model(execution)),
     )
+
+
+def _read_model(execution: NodeExecution) -> dict[str, Any]:
+    """Return what a node's own model says of itself: a Trainer's features, a Pusher's signatures."""
+    for found in execution.outputs.values():
+        for artifact in found:
+            if artifact.type_name == "Model":
+                return {"features": find_features(artifact.uri)}
+            if artifact.type_name == "PushedModel" and artifact.get_int_custom_property("pushed") == 1:
+                pushed = artifact.get_string_custom_property("pushed_destination") or str(artifact.uri)
+                return {"signature": read_signatures(pushed)}
+    return {}
+
+
+def _read_text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _build_unstarted(node: Any, error: str | None, seconds: float) -> NodeOutcome:
@@ -148,4 +170,10 @@ def _describe(artifact: Any) -> dict[str, Any]:
             properties[name] = getattr(value, kind)
         elif kind is not None:
             properties[name] = json.loads(json.dumps(getattr(value, kind), default=str))
-    return {"uri": artifact.uri, "type": artifact.type_name, "id": artifact.id, "properties": properties}
+    return {
+        "uri": artifact.uri,
+        "type": artifact.type_name,
+        "id": artifact.id,
+        "created": int(proto.create_time_since_epoch),
+        "properties": properties,
+    }

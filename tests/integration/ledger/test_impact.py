@@ -73,7 +73,8 @@ class Chain:
             for alias in aliases:
                 of_alias = schema.model_alias.c.alias == alias
                 connection.execute(schema.model_alias.delete().where(of_alias))
-                named = {"model": "delay", "alias": alias, "model_version_id": id_, "at": at, "actor": "a", "reason": "r"}  # fmt: skip
+                named = {"model": "delay", "alias": alias, "model_version_id": id_, "at": at}
+                named |= {"actor": "a", "reason": "r"}
                 connection.execute(insert(schema.model_alias).values(named))
         return number
 

@@ -77,7 +77,7 @@ class DbtNodeOperator(HeadraceOperator):
             )
             try:
                 run_dbt(invocation)
-                run = record_run(context, settings, load_run(Path(target), context, settings))
+                run = record_run(context, settings, load_run(Path(target), context, settings), Path(target))
                 require_success(run)
                 if builds and self.unique_id not in run.ran:
                     raise DbtRunError(f"dbt knows no {self.unique_id}: run 'headrace compile' after a change.")

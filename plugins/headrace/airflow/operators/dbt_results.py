@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from headrace.airflow.base import CHECKS_FILE, make_task_folder
 from headrace.airflow.ledger import record_in_ledger
+from headrace.airflow.lineage import record_dbt
 from headrace.airflow.operators.dbt_waivers import load_left_out
 from headrace.contracts.files import replace_file, write_json
 from headrace.exceptions import ConfigurationError, HeadraceError
@@ -38,7 +39,7 @@ def keep_run_results(target: Path, context: "Context", settings: Settings) -> "D
     replace_file(folder / RUN_RESULTS_FILE, (target / RUN_RESULTS_FILE).read_bytes())
     failing_builds = [check for check in run.builds if not check.passed]
     write_json(folder / CHECKS_FILE, {"checks": [check.to_json() for check in (*run.checks, *failing_builds)]})
-    return record_run(context, settings, run, complete=True)
+    return record_run(context, settings, run, target, complete=True)
 
 
 def load_run(target: Path, context: "Context", settings: Settings) -> "DbtRun":
@@ -57,19 +58,23 @@ def load_run(target: Path, context: "Context", settings: Settings) -> "DbtRun":
     return replace(run, checks=(*add_failing_rows(run, settings), *left_out))
 
 
-def record_run(context: "Context", settings: Settings, run: "DbtRun", *, complete: bool = False) -> "DbtRun":
+def record_run(
+    context: "Context", settings: Settings, run: "DbtRun", target: Path, *, complete: bool = False
+) -> "DbtRun":
     """Record a run in the ledger; return it with the results as they were recorded.
 
     Args:
         context: Of the task.
         settings: Of the project.
         run: What dbt did.
+        target: The folder of what dbt wrote.
         complete: It had all that the task runs, not one model.
 
     Raises:
         LedgerError: Nothing was recorded.
     """
     recorded = record_in_ledger(context, settings, run.results, complete=complete, keep=run.known)
+    record_dbt(context, settings, target)
     return replace(run, builds=tuple(recorded[: len(run.builds)]), checks=tuple(recorded[len(run.builds) :]))
 
 

@@ -44,7 +44,7 @@ class LandPartitionOperator(HeadraceOperator):
         except LandingError as error:
             self.record_checks(context, [self.describe_file(str(error.attrs().get("source") or "landing"), error)])
             raise
-        self.record_landing(settings, landed)
+        self.record_landing(settings, context, landed)
         self.record_checks(context, [self.describe_file(table.name) for table in landed])
         document = [{**asdict(table), "path": str(table.path)} for table in landed]
         write_json(self.task_folder(context) / LANDED_FILE, {"tables": document})
@@ -71,9 +71,10 @@ class LandPartitionOperator(HeadraceOperator):
             message=f"{self.partition_key} {dataset}: {error.message if error else 'it landed whole'}",
         )
 
-    def record_landing(self, settings: Settings, landed: "list[LandedTable]") -> None:
+    def record_landing(self, settings: Settings, context: Context, landed: "list[LandedTable]") -> None:
         """Tell the ledger what landed, after the warehouse has it: a retry lands it again and tells it again."""
         from headrace.airflow.ledger import list_datasets, open_task_ledger, tell_lineage
+        from headrace.airflow.lineage import record_landed
         from headrace.ledger.recording import record_landing
 
         by_key: dict[str, dict[str, tuple[str, int]]] = {}
@@ -88,3 +89,4 @@ class LandPartitionOperator(HeadraceOperator):
                 for key, datasets in by_key.items():
                     changed = record_landing(connection, key, datasets)
                     self.log.info("Landed with other content than before: %s", ", ".join(changed) or "nothing")
+                record_landed(connection, context, self.partition_key, landed)

@@ -50,6 +50,7 @@ class PublishPartitionOperator(HeadraceOperator):
         self.order_by = order_by
 
     def run_partition(self, settings: Settings, context: Context) -> dict[str, Any]:
+        from headrace.airflow.lineage import record_published
         from headrace.dbt.profiles import load_compiled_warehouse_path
         from headrace.warehouse.publishing import publish_partition
 
@@ -63,6 +64,7 @@ class PublishPartitionOperator(HeadraceOperator):
         )
         document = {**asdict(published), "path": str(published.path)}
         write_json(self.task_folder(context) / PUBLISHED_FILE, document)
+        record_published(context, settings, self.partition_key, self.relation, self.asset.name, published)
         change = "" if published.changed else ", unchanged since it was last published"
         self.log.info("Published %s: %d rows in %s%s", self.partition_key, published.rows, published.path, change)
         event = context["outlet_events"][self.asset]

@@ -100,6 +100,7 @@ class QualityGateOperator(HeadraceOperator):
     ) -> list[CheckResult]:
         """Set failing rows aside, then tell the ledger, and return the results as they are to be judged."""
         from headrace.airflow.ledger import task_try, tell_lineage
+        from headrace.airflow.lineage import record_gate as record_looked_at
         from headrace.airflow.quarantine import place_failing_rows, record_gate
         from headrace.gx.suites import list_suites
         from headrace.ledger.recording import record_results
@@ -120,6 +121,7 @@ class QualityGateOperator(HeadraceOperator):
         results = list(apply_waivers(ledger, [*aside.results, *broken]))
         self.leave_checks(context, results)
         opened = record_gate(ledger, task, aside, results, complete=len(runs) == len(self.suites))
+        record_looked_at(ledger, context, settings, self.partition_key, [run.target.table for run in runs])
         for each in aside.held:
             where = f"{each.relation} {each.partition_key}".strip()
             self.log.warning("%s: %d rows are set aside: %s", where, each.rows, each.reason)

@@ -1,5 +1,6 @@
 """Run one node of a compiled TFX pipeline in the TFX interpreter; orchestration interpreter."""
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -149,13 +150,20 @@ class TfxNodeOperator(HeadraceOperator):
 
     def _list_examples_read(self, settings: Settings, context: Context) -> list[str]:
         """Return what the ExampleGens of this task's group, however many, left in their folders that they read."""
-        group, runs = self.task_id.removesuffix(self.node), load_settings()
-        read: set[str] = set()
+        return sorted({key for said in self._load_read(settings, context) for key in said["partitions"]})
+
+    def _list_digests_read(self, settings: Settings, context: Context) -> dict[str, str]:
+        """Return, by partition, the digest of the file that they read; of those ExampleGens that say so."""
+        said = self._load_read(settings, context)
+        return {key: digest for each in said for key, digest in (each.get("digests") or {}).items()}
+
+    def _load_read(self, settings: Settings, context: Context) -> list[dict[str, Any]]:
+        group, runs, found = self.task_id.removesuffix(self.node), load_settings(), []
         for node in self._load_nodes(settings):
             with suppress(ContractError):  # made no examples, or not yet
                 folder = runs.task_folder(self.dag_id, context["run_id"], f"{group}{node.id}")
-                read.update(read_json(folder / PARTITIONS_FILE)["partitions"])
-        return sorted(read)
+                found.append(read_json(folder / PARTITIONS_FILE))
+        return found
 
     def _record(self, settings: Settings, context: Context, outcome: NodeOutcome, folder: Path) -> NodeOutcome:
         """Record what a node found and made; return its outcome with the checks as they were recorded."""
@@ -163,15 +171,14 @@ class TfxNodeOperator(HeadraceOperator):
         # What a node only read, its ExampleGen has told; its own word would stand for what another one made.
         read = outcome.partitions if node is not None and node.makes_examples else ()
         if read:
-            write_json(folder / PARTITIONS_FILE, {"partitions": list(read)})
+            write_json(folder / PARTITIONS_FILE, {"partitions": list(read), "digests": _read_digests(outcome)})
         if outcome.checks:
             metadata = self._load_metadata(settings)
             filed = [self._file_check(check, metadata) for check in outcome.checks]
             checks = self.record_checks(context, filed, complete=True)
             outcome = replace(outcome, checks=tuple(checks))
         statistics = load_statistics(folder)
-        if not (statistics or read or outcome.pushed_to or outcome.blessed is not None):
-            return outcome
+        from headrace.airflow.lineage import find_contents_read, record_node
         from headrace.ledger.recording import record_statistics, record_training
 
         # Read within the transaction: of two ExampleGens that end together, the later one tells of both.
@@ -179,9 +186,17 @@ class TfxNodeOperator(HeadraceOperator):
             if statistics:
                 examples = name_examples(self.pipeline)
                 record_statistics(connection, task_try(context), examples, self.partition_key, statistics)
-            trained_on = None
-            if read:
-                trained_on = dict.fromkeys(self._list_read(settings), self._list_examples_read(settings, context))
+            if outcome.state == "SKIPPED":
+                return outcome
+            datasets = self._list_read(settings)
+            sources = datasets[1:]
+            digests = self._list_digests_read(settings, context) if read else {}
+            contents = find_contents_read(connection, context, sources, digests)
+            own = {key: contents[key] for key in _read_digests(outcome) if key in contents}
+            record_node(connection, context, self.pipeline, outcome, own)
+            if not (read or outcome.pushed_to or outcome.blessed is not None):
+                return outcome
+            trained_on = dict.fromkeys(datasets, self._list_examples_read(settings, context)) if read else None
             record_training(
                 connection,
                 self.pipeline,
@@ -189,6 +204,7 @@ class TfxNodeOperator(HeadraceOperator):
                 context["run_id"],
                 self.partition_key,
                 trained_on=trained_on,
+                contents={(name, key): content for name in sources for key, content in contents.items()},
                 blessed=outcome.blessed,
                 node=self.node,
                 pushed_to=outcome.pushed_to,
@@ -313,3 +329,14 @@ class TfxNodeOperator(HeadraceOperator):
             self.log.info("BLESSED: %s accepted the model of partition %s", self.node, self.partition_key)
         uris = {key: [str(artifact["uri"]) for artifact in found] for key, found in outcome.outputs.items()}
         return {"state": outcome.state, "seconds": outcome.seconds, "outputs": uris, "pushed_to": outcome.pushed_to}
+
+
+def _read_digests(outcome: NodeOutcome) -> dict[str, str]:
+    """Return, by partition, the SHA-256 of the file that an ExampleGen read; empty where it does not say."""
+    found: dict[str, str] = {}
+    for artifacts in outcome.outputs.values():
+        for artifact in artifacts:
+            said = (artifact.get("properties") or {}).get("partition_digests")
+            if isinstance(said, str):
+                found |= {str(key): str(digest) for key, digest in json.loads(said).items()}
+    return found
