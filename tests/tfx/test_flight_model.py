@@ -35,6 +35,14 @@ def score(flights: Project, model: Path, folder: Path, changes: str) -> list[lis
     return [[found[f"flight-{day}-{n}"] for n in range(ROWS_A_DAY)] for day in (1, 2, 3)]
 
 
+def test_the_features_that_the_model_uses_are_its_raw_columns(run: dict[str, NodeOutcome]) -> None:
+    signature = run["Pusher"].signature
+    assert signature is not None
+    assert run["Trainer"].features == tuple(sorted(signature["serving_columns"]["inputs"]))
+    assert {"carrier", "distance_miles", "wind_speed_mph"} <= set(run["Trainer"].features or ())
+    assert not {"is_late", "flight_key", "partition_key"} & set(run["Trainer"].features or ())
+
+
 def test_a_model_learns_and_is_evaluated_overall_and_by_every_slice(run: dict[str, NodeOutcome]) -> None:
     metrics = run["Evaluator"].metrics
     assert metrics is not None

@@ -24,6 +24,15 @@ def test_somebody_elses_pipeline_goes_the_whole_way(penguins: Project, penguin_r
     pushed = Path(penguin_run["Pusher"].pushed_to or "")
     assert (pushed / "saved_model.pb").is_file()
     assert penguins.state_dir / "pushed" / "penguin" in pushed.parents
+    trainer, pusher = penguin_run["Trainer"], penguin_run["Pusher"]
+    made = {each["id"] for artifacts in penguin_run["Transform"].outputs.values() for each in artifacts}
+    assert {each["id"] for each in trainer.inputs["transform_graph"]} <= made
+    assert all(each["created"] > 0 for artifacts in trainer.outputs.values() for each in artifacts)
+    assert (trainer.execution_type, len(trainer.code_digest or "")) == ("tfx.components.trainer.component.Trainer", 64)
+    assert trainer.features is None, "its only signature is of serialized examples"
+    assert pusher.signature is not None
+    (read,) = pusher.signature["serving_default"]["inputs"].values()
+    assert (read["dtype"], read["shape"]) == ("DT_STRING", [-1])
 
 
 def test_a_node_that_succeeded_is_a_no_op_with_the_same_outcome(

@@ -150,6 +150,33 @@ def check_dbt(
 
 
 @app.command()
+def lineage(
+    place: Annotated[str, typer.Argument(metavar="DATASET[@PARTITION]", help="For example flight_features@2013-02.")],
+    upstream: Annotated[bool, typer.Option("--upstream", help="Only what it was made of.")] = False,
+    downstream: Annotated[bool, typer.Option("--downstream", help="Only what was made of it.")] = False,
+    columns: Annotated[
+        bool, typer.Option("--columns", help="Which of its columns is made from, or used for, which.")
+    ] = False,
+    project_dir: ProjectDir = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a partition's content was made of and what was made of it: files, tables, artifacts, models, runs.
+
+    Exit code 2 where nothing is known of such a dataset or partition.
+    """
+    from headrace.cli.lineage import show_lineage
+
+    show_lineage(
+        load_settings(project_dir),
+        place,
+        upstream=upstream or not downstream,
+        downstream=downstream or not upstream,
+        columns=columns,
+        as_json=as_json,
+    )
+
+
+@app.command()
 def impact(
     partition: Annotated[
         str | None, typer.Option(metavar="DATASET[@PARTITION]", help="For example raw_weather@2013-02.")
