@@ -3,7 +3,7 @@
 Importing this package imports nothing else, so either interpreter may do it. The building blocks of a DAG are found
 here when they are asked for::
 
-    from headrace import DbtTransform, LandPartition, PublishPartition, QualityGate, SourceFreshness, TfxPipeline
+    from headrace import DbtTransform, LandPartition, Promote, PublishPartition, QualityGate, TfxPipeline
 """
 
 from importlib import import_module
@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from headrace.airflow.blocks import LandPartition, PublishPartition, QualityGate, SourceFreshness
     from headrace.airflow.task_groups.dbt_transform import DbtTransform
+    from headrace.airflow.task_groups.promote import Promote
     from headrace.airflow.task_groups.tfx_pipeline import TfxPipeline
 
 __version__ = "0.1.0"
-__all__ = ["DbtTransform", "LandPartition", "PublishPartition", "QualityGate", "SourceFreshness", "TfxPipeline"]
+__all__ = [
+    "DbtTransform", "LandPartition", "Promote", "PublishPartition", "QualityGate", "SourceFreshness", "TfxPipeline",
+]  # fmt: skip
 
 _HOMES = {
     "DbtTransform": "headrace.airflow.task_groups.dbt_transform",
     "LandPartition": "headrace.airflow.blocks",
+    "Promote": "headrace.airflow.task_groups.promote",
     "PublishPartition": "headrace.airflow.blocks",
     "QualityGate": "headrace.airflow.blocks",
     "SourceFreshness": "headrace.airflow.blocks",

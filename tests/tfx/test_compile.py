@@ -110,6 +110,7 @@ def test_a_wrong_pipeline_is_one_clear_message(warm: WarmWorker, tmp_path: Path,
         ("{", "not valid JSON"),
         ('{"argumants": {}}', "argumants"),
         ('{"arguments": {"colour": 1}}', "no argument colour"),
+        ('{"promotion": {"mode": "always"}}', "promotion's mode is 'always': write auto or approval or manual"),
         ('{"severity": {"drift": "error"}}', "the severity of drift is 'error': it may be info, warning, critical"),
     ],
 )

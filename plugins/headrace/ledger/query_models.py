@@ -85,6 +85,14 @@ def find_version_of_digest(ledger: Ledger | Connection, model: str, digest: str)
     return found
 
 
+def find_version_of_run(ledger: Ledger | Connection, model: str, dag_id: str, run_id: str) -> ModelVersionRow | None:
+    """Return the newest version that a run pushed; None where it pushed none."""
+    t = trained_model.c
+    of = (t.dag_id == make_name_safe(dag_id, 250)) & (t.run_id == make_name_safe(run_id, 250))
+    with read_on(ledger) as connection:
+        return next(iter(_load(connection, 1, model_version.c.model == make_name_safe(model), of)), None)
+
+
 def list_deployments(ledger: Ledger | Connection, model: str, *, limit: int = 100) -> list[DeploymentRow]:
     """List what was decided about which version answers, newest first."""
     to, since = model_version.alias("to"), model_version.alias("since")

@@ -114,7 +114,8 @@ def decide_promotion(
         blocking: Sentences on the partitions that it was trained on, and that a verdict blocks now.
 
     Returns:
-        ``REFUSE`` with every reason; ``NEEDS_PERSON`` where the mode, or a metric that is not there, asks for one.
+        ``REFUSE`` with every reason; ``NEEDS_PERSON`` where the mode asks for one, a metric is not there, or an older
+        partition than the champion's would answer.
     """
     refused = _refuse_unusable(candidate) + list(blocking)
     if champion is not None and champion.number != candidate.number:
@@ -123,15 +124,18 @@ def decide_promotion(
     refused += worse
     if refused:
         return Decision(Outcome.REFUSE, tuple(refused))
-    if policy.mode == AUTO and compared is not None:
+    doubts = [] if compared else [f"{candidate.name} or what answers has no {policy.metric} to compare"]
+    if champion is not None and candidate.partition_key < champion.partition_key:
+        doubts.append(f"it is of {candidate.partition_key}, and {champion.name} of {champion.partition_key} answers")
+    if policy.mode == AUTO and compared and not doubts:
         return Decision(Outcome.ALLOW, (compared,))
-    missing = f"{candidate.name} has no {policy.metric}, by which it would be compared"
-    return Decision(Outcome.NEEDS_PERSON, (compared or missing, f"the policy's mode is {policy.mode}"))
+    told = [compared] if compared else []
+    return Decision(Outcome.NEEDS_PERSON, (*told, *doubts, f"the policy's mode is {policy.mode}"))
 
 
 def _refuse_unusable(version: "ModelVersionRow") -> list[str]:
     said = []
-    if version.state != "candidate":
+    if version.state in ("blocked", "deleted"):  # what was refused before is judged anew
         said.append(f"{version.name} is {version.state}{f': {version.state_why}' if version.state_why else ''}")
     for taint in version.taints:
         said.append(f"{version.name} was trained on {taint.dataset} {taint.partition_key}, quarantined: {taint.reason}")

@@ -9,13 +9,14 @@ from typing import Any
 from headrace.contracts.worker_exit import WorkerExit
 from headrace.exceptions import ConfigurationError
 from headrace.quality.severity import check_severity_rules
+from headrace.registry.policy import PROMOTION, parse_policy
 from headrace.tfx_worker.errors import WorkerStop
 
 SETTINGS_FILE = "headrace.json"
 _TEXTS = ("owner", "description", "runbook", "tier")
 _SEVERITY = "severity"
 _READS = "reads"  # datasets that it is made from, where no dbt exposure of its name says so
-_KNOWN_SETTINGS = frozenset({"arguments", "create_pipeline", _READS, _SEVERITY, *_TEXTS})
+_KNOWN_SETTINGS = frozenset({"arguments", "create_pipeline", PROMOTION, _READS, _SEVERITY, *_TEXTS})
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class PipelineSettings:
             ``{pipeline_dir}`` in a text stand for those folders.
         create_pipeline: Where the function is: ``module:function``.
         metadata: Of ``owner``, ``description``, ``runbook`` and ``tier`` those that are said; ``reads``, names of the
-            datasets that it is made from; and ``severity``, see :mod:`headrace.quality.severity`.
+            datasets that it is made from; ``severity``, see :mod:`headrace.quality.severity`; and ``promotion``, see
+            :mod:`headrace.registry.policy`.
     """
 
     arguments: Mapping[str, Any]
@@ -66,6 +68,12 @@ def load_pipeline_settings(pipelines_dir: Path, name: str) -> PipelineSettings:
             metadata[_SEVERITY] = check_severity_rules(document[_SEVERITY])
         except ConfigurationError as error:
             raise WorkerStop(f"{file}: {error}", WorkerExit.PIPELINE_ERROR) from error
+    if PROMOTION in document:
+        try:
+            parse_policy(document[PROMOTION])
+        except ConfigurationError as error:
+            raise WorkerStop(f"{file}: {error}", WorkerExit.PIPELINE_ERROR) from error
+        metadata[PROMOTION] = document[PROMOTION]
     return PipelineSettings(
         arguments=document.get("arguments", {}),
         create_pipeline=document.get("create_pipeline", f"{name}.pipeline:create_pipeline"),
