@@ -87,7 +87,9 @@ def _grow(
             branch.add("[dim]… as above[/]")
         return
     shown.add(id_)
-    children = sorted(next_to.get(id_, ()), key=lambda each: _order(view, each[1]))
+    # By the newest run, where several made the same content of it.
+    newest = {other: run_id for run_id, other in sorted(next_to.get(id_, ()))}
+    children = [(run_id, other) for other, run_id in sorted(newest.items(), key=lambda each: _order(view, each[0]))]
     for run_id, other in children[:_MOST_CHILDREN]:
         _grow(branch, view, next_to, other, run_id, shown)
     if len(children) > _MOST_CHILDREN:
@@ -110,7 +112,9 @@ def _describe(view: LineageView, id_: int, run: int | None) -> str:
         for each in version["models"][:5]
     )
     by = f"  [dim]by {escape(view.runs[run]['job'])}, {escape(view.runs[run]['run_id'])}[/]" if run is not None else ""
-    return f"{escape(where)} [dim]{escape(version['fingerprint'][:12])}{rows}[/]{verdict}{models}{by}"
+    content = version["detail"].get("mlmd_id")
+    content = version["fingerprint"][:12] if content is None else f"artifact {content}"
+    return f"{escape(where)} [dim]{escape(content)}{rows}[/]{verdict}{models}{by}"
 
 
 def _print_columns(console: Console, name: str, rows: Sequence[Mapping[str, str]], is_upstream: bool) -> None:

@@ -135,7 +135,7 @@ def _compare_node(
             by_edge.add(edge.name if edge.how == DIRECT else "")
     other = {name for name in old & new if was.expressions.get(name) != now.expressions.get(name)}
     # A row more or less upstream is one more or less here, whatever columns are used of it.
-    rows = was.rows != now.rows or "" in by_edge or any(each.rows for each in touched.values())
+    rows = was.rows != now.rows or "" in by_edge or any(each.rows or each.problem for each in touched.values())
     return NodeChange(
         unique_id=id_,
         name=after.names[id_],

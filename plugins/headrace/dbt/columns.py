@@ -55,8 +55,8 @@ def trace_columns(sql: str, schema: Mapping[str, Mapping[str, str]], dialect: st
 
     Args:
         sql: A ``select``, as dbt compiled it.
-        schema: ``schema.table``, in lower case, to its columns and their types; without it ``*``, and a column that is
-            not said to be of which table, cannot be resolved.
+        schema: ``schema.table``, in lower case, to its columns and their types. Of a table that is not in it, neither
+            ``*`` nor, beside another one, a column without a table's name can be resolved.
         dialect: dbt's name of the adapter.
 
     Returns:
@@ -78,6 +78,7 @@ def trace_columns(sql: str, schema: Mapping[str, Mapping[str, str]], dialect: st
                 continue
             database, _, name = relation.rpartition(".")
             nested.setdefault(database, {})[name] = dict(columns)
+        _add_tables_beside(tree, nested)
         qualified = qualify(tree, schema=nested, dialect=dialect, quote_identifiers=False, identify=False)
         scope = build_scope(qualified)
         if scope is None or not isinstance(qualified, exp.Query):
@@ -96,6 +97,22 @@ def trace_columns(sql: str, schema: Mapping[str, Mapping[str, str]], dialect: st
         return ColumnTrace(names, frozenset(edges), expressions, _digest(said))
     except (SqlglotError, KeyError, ValueError, AttributeError, RecursionError) as error:
         return ColumnTrace(problem=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+
+
+def _add_tables_beside(tree: Any, schema: dict[str, Any]) -> None:
+    """Add the tables that the project does not know, with the columns that a subquery of nothing else uses of them."""
+    from sqlglot import exp
+
+    for select in tree.find_all(exp.Select):
+        source = select.args.get("from_")
+        table = source.this if source is not None else None
+        if select.args.get("joins") or not isinstance(table, exp.Table) or not table.db:
+            continue
+        if table.name.lower() not in schema.get(table.db.lower(), {}):
+            own = [column for column in select.find_all(exp.Column) if column.find_ancestor(exp.Select) is select]
+            names = {column.name.lower(): "unknown" for column in own if column.table in ("", table.alias_or_name)}
+            if names:
+                schema.setdefault(table.db.lower(), {})[table.name.lower()] = names
 
 
 def _trace_column(name: str, scope: Any, dialect: str) -> tuple[set[tuple[str, str]], list[str]]:

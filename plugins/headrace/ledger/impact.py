@@ -249,7 +249,7 @@ def _load_seen(
     rows: Any = connection.execute(query)
     for model, fingerprint, version, replaced in rows:
         current = None if version is None else not replaced
-        if model not in found or current is False:
+        if found.get(model, (None, None))[1] is None or current is False:
             found[model] = (fingerprint, current)
     return found
 

@@ -53,14 +53,15 @@ class Chain:
         self.clock += 1
         at = NOW + timedelta(minutes=self.clock)
         record_training(
-            self.ledger, "delay", dag, run_id, key, trained_on={dataset: [key]}, blessed=True, pushed_to="x", now=at
-        )
+            self.ledger, "delay", dag, run_id, key, trained_on={dataset: [key], "delay.examples": [key]},
+            blessed=True, pushed_to="x", now=at,
+        )  # fmt: skip
         with self.ledger.begin() as connection:
             (model,) = connection.execute(
                 schema.trained_model.select().where(schema.trained_model.c.run_id == run_id)
             ).fetchall()
             if version is not None:
-                of = schema.trained_on.c.model_id == model.id
+                of = (schema.trained_on.c.model_id == model.id) & (schema.trained_on.c.dataset == dataset)
                 connection.execute(update(schema.trained_on).where(of).values(version_id=version, fingerprint="f"))
             number = len(connection.execute(schema.model_version.select()).fetchall()) + 1
             row = {

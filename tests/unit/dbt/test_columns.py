@@ -43,6 +43,14 @@ def test_both_sides_of_a_union_and_a_subquery() -> None:
     assert direct(found, "n") == {"raw.flights.delay", "raw.weather.wind"}
 
 
+def test_a_table_beside_the_project_hinders_nothing() -> None:
+    found = trace(
+        "select id, delay from raw.flights where origin not in (select place from tower.closed where relation = 'x')"
+    )
+    assert direct(found, "delay") == {"raw.flights.delay"}
+    assert deciding(found) == {"raw.flights.origin", "tower.closed.place", "tower.closed.relation"}
+
+
 def test_an_asof_join_of_duckdb() -> None:
     found = trace(
         "select f.id, w.wind from raw.flights f asof left join raw.weather w on f.origin = w.origin and f.id >= w.wind"
