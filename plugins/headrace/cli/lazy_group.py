@@ -18,7 +18,7 @@ class LazyGroup(TyperGroup):
         "incidents": ("headrace.cli.incidents", "What is wrong with the data, and what is being done about it."),
         "models": ("headrace.cli.models", "Versions of models, which of them answers, and deciding so."),
         "notifications": ("headrace.cli.notifications", "Who is told of incidents, and what could not be told."),
-        "quarantine": ("headrace.cli.quarantine", "Rows that checks set aside, and putting them back."),
+        "quarantine": ("headrace.cli.quarantine", "Rows that checks set aside, and putting them back; bad partitions."),
         "runtime": ("headrace.cli.runtime", "The process that has imported TFX, so that nodes start at once."),
     }
 

@@ -1,4 +1,4 @@
-"""``headrace quarantine``: the rows that checks set aside, and putting them back."""
+"""``headrace quarantine``: the rows that checks set aside, and putting them back; and partitions, by hand."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -14,7 +14,9 @@ from headrace.ledger.actions import release_quarantine
 from headrace.ledger.queries import list_quarantine, load_quarantine
 from headrace.settings import load_settings
 
-app = typer.Typer(help="Rows that checks set aside, and putting them back.", no_args_is_help=True)
+app = typer.Typer(
+    help="Rows that checks set aside, and putting them back; partitions that turned out bad.", no_args_is_help=True
+)
 
 
 class State(StrEnum):
@@ -86,3 +88,36 @@ def release(
     if as_json:
         print_json({"id": quarantine, "reruns": told})
     raise typer.Exit(ExitCode.FAILED if has_refused(told) else ExitCode.OK)
+
+
+@app.command()
+def partition(
+    place: Annotated[str, typer.Argument(metavar="DATASET@PARTITION", help="For example raw_weather@2013-02.")],
+    reason: Reason,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds in which every server must follow.")] = 30.0,
+    project_dir: ProjectDir = None,
+    as_json: Json = False,
+) -> None:
+    """Block a partition that turned out bad: nothing is built, trained or promoted on it from now on.
+
+    Every model version that was trained on it is marked. One that answers is rolled back, unless its policy says
+    otherwise or there is no earlier version without it. It ends when other data of the partition lands, or when its
+    incident is waived. Exit code 1 if a marked version answers on.
+    """
+    from headrace.registry.quarantine import quarantine_and_roll_back
+
+    dataset, separator, key = place.strip().rpartition("@")
+    if not separator or not dataset or not key:
+        raise typer.BadParameter(
+            f"{place!r} names no partition: write DATASET@PARTITION, for example raw_weather@2013-02"
+        )
+    settings, console = load_settings(project_dir), make_console(as_json)
+    with open_project_ledger(settings) as ledger:
+        done = quarantine_and_roll_back(ledger, settings, dataset, key, name_actor(), reason, wait=wait)
+    if as_json:
+        print_json(done)
+    marked = ", ".join(done.versions) or "no model version"
+    lines = [f"{dataset} {key} is blocked, incident {done.incident_id}; trained on it: {marked}"]
+    for line in [*lines, *done.rolled_back, *done.still_answering]:
+        console.print(line, highlight=False, markup=False)
+    raise typer.Exit(ExitCode.FAILED if done.still_answering else ExitCode.OK)

@@ -136,6 +136,23 @@ def find_impact(ledger: Ledger, name: str, partition_key: str, *, dag_ids: Seque
         )
 
 
+def find_versions_trained_on(connection: Connection, name: str, partition_key: str) -> list[int]:
+    """Return the ids of all model versions that were trained on a partition, or on what is made from it.
+
+    Raises:
+        UnknownDatasetError: Nothing is known of such a dataset.
+    """
+    versions = _load_versions(connection, name, partition_key)
+    below = list_downstream(load_edges_below(connection, [name]), name)
+    ids = walk(connection, [int(row["id"]) for row in versions], upwards=False, kinds=DATA_RUNS).versions
+    trained = select(trained_on.c.model_id).where(_seen(ids, [name, *below], partition_key))
+    query = select(model_version.c.id).where(model_version.c.trained_model_id.in_(trained)).order_by(model_version.c.id)
+    found = list(connection.scalars(query))
+    if not (found or versions or below):
+        refuse_unknown(connection, name)
+    return found
+
+
 def find_models_on(ledger: Ledger, names: Collection[str], dag_ids: Sequence[str] | None = None) -> list[ModelHit]:
     """Find the models that were trained on any partition of these datasets, what answers first; at most 200.
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select, update
 
 from headrace.contracts.check_result import Status
 from headrace.contracts.json_safe import make_name_safe
+from headrace.ledger.by_hand import QUARANTINED
 from headrace.ledger.database import Ledger
 from headrace.ledger.incidents import Entry, load_cases, write_timeline
 from headrace.ledger.lineage import load_downstream_names
@@ -18,8 +19,8 @@ from headrace.ledger.statements import chunk, tell_time, upsert_rows, write_on
 from headrace.ledger.verdicts import write_verdicts
 from headrace.ledger.withdrawals import retire_keys
 
-_OF_THE_FILE = ("freshness", "lands")
-"""Checks of when and whether data came, which no gate makes again after a landing."""
+_OF_THE_FILE = ("freshness", "lands", QUARANTINED)
+"""Checks of when and whether data came, and what a person found of it: no gate makes them again after a landing."""
 
 
 def record_landing(

@@ -15,6 +15,7 @@ from headrace.ledger.quarantine import HELD, RELEASED, RELEASING
 from headrace.ledger.reruns import find_tasks, load_pending
 from headrace.ledger.schema import check, check_state, quarantine, quarantined_row, waiver
 from headrace.ledger.statements import chunk, tell_time
+from headrace.ledger.taints import end_taints
 from headrace.ledger.verdicts import write_verdicts
 from headrace.ledger.views import Rerun
 from headrace.ledger.waivers import describe_waiver
@@ -66,6 +67,7 @@ def waive(
             act.connection.execute(update(check_state).where(mine).values(excused=excused))
         places = {(case.dataset, key) for key in keys}
         write_verdicts(act.connection, places, act.now, why="waived", actor=act.actor)
+        end_taints(act.connection, case.check_id, keys, act.now)
         step = decide_pass(case.standing, len(case.unsettled), {PartitionState.WAIVED})
         act.take(step, reason)
         if step.change is not None:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 from headrace.contracts.check_result import Status
 from headrace.exceptions import InvalidActionError
 from headrace.ledger.audit import act_on
+from headrace.ledger.by_hand import BY_HAND
 from headrace.ledger.database import Ledger
 from headrace.ledger.incidents import HEADRACE
 from headrace.ledger.quarantine import RELEASING
@@ -119,7 +120,7 @@ def _list_tasks(connection: Connection, check_id: int, partition_keys: Sequence[
         .join(check_state, (state.check_id == made.check_id) & (state.partition_key == made.partition_key))
         .join(newest, newest.c.id == state.result_id)
         .join(by, by.c.id == newest.c.attempt_id)
-        .where(state.check_id == check_id, a.dag_id == by.c.dag_id, a.run_id == by.c.run_id)
+        .where(state.check_id == check_id, a.dag_id == by.c.dag_id, a.run_id == by.c.run_id, a.task_id != BY_HAND)
         .where((made.id == state.result_id) | (made.status != Status.PASSED.value))
         .order_by(a.dag_id, a.run_id, a.task_id, a.map_index, state.partition_key)
     )

@@ -7,15 +7,12 @@ from sqlalchemy import Connection, select
 
 from headrace.contracts.check_result import CheckResult, Severity, Status
 from headrace.contracts.lineage import name_model
+from headrace.ledger.by_hand import BY_HAND, ROLLED_BACK, TOOL
 from headrace.ledger.incidents import Entry, load_cases, write_timeline
 from headrace.ledger.recording import record_results
 from headrace.ledger.schema import check, incident, model_version, trained_model
 from headrace.ledger.views import TaskTry
 from headrace.ledger.views_models import BLOCKED, ModelVersionRow
-
-TOOL, CHECK = "registry", "rolled_back"
-TASK_ID = "headrace"
-"""Of results that no task of Airflow's found, but a person."""
 
 
 def record_rolled_back(
@@ -48,7 +45,7 @@ def record_rolled_back(
         return incident_id
     record_results(connection, _task(bad, "rollback", now), [_result(bad, Status.FAILED, message)], now=now)
     query: Any = select(incident.c.id).join(check, check.c.id == incident.c.check_id)
-    query = query.where(check.c.dataset == name_model(bad.model), check.c.tool == TOOL, check.c.name == CHECK)
+    query = query.where(check.c.dataset == name_model(bad.model), check.c.tool == TOOL, check.c.name == ROLLED_BACK)
     return int(connection.execute(query.order_by(incident.c.id.desc()).limit(1)).scalar_one())
 
 
@@ -68,16 +65,16 @@ def end_rolled_back(connection: Connection, version: ModelVersionRow, actor: str
 
 def _is_recorded(connection: Connection, version: ModelVersionRow) -> bool:
     """Whether there is such a check: a version that was rolled back for another incident has none of its own."""
-    of = (check.c.dataset == name_model(version.model)) & (check.c.tool == TOOL) & (check.c.name == CHECK)
+    of = (check.c.dataset == name_model(version.model)) & (check.c.tool == TOOL) & (check.c.name == ROLLED_BACK)
     return connection.execute(select(check.c.id).where(of)).first() is not None
 
 
 def _task(version: ModelVersionRow, doing: str, now: datetime) -> TaskTry:
-    return TaskTry(version.dag_id, f"{doing}__{now.isoformat()}", TASK_ID)
+    return TaskTry(version.dag_id, f"{doing}__{now.isoformat()}", BY_HAND)
 
 
 def _result(version: ModelVersionRow, status: Status, message: str) -> CheckResult:
     return CheckResult(
-        TOOL, name_model(version.model), version.partition_key, CHECK, None, Severity.CRITICAL, status, message,
+        TOOL, name_model(version.model), version.partition_key, ROLLED_BACK, None, Severity.CRITICAL, status, message,
         observed=version.number,
     )  # fmt: skip

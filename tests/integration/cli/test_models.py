@@ -105,3 +105,21 @@ def test_what_is_lost_is_written_anew(two: None, project: Settings, type_in: Run
     assert json.loads(type_in("models", "reconcile", "--json").stdout) == [
         "delays: wrote what is deployed, generation 1"
     ]
+
+
+def test_a_partition_that_turned_out_bad_takes_the_model_back(two: None, type_in: Run) -> None:
+    for number in (1, 2):
+        type_in("models", "promote", f"{MODEL}@{number}", "--reason", "better")
+    assert type_in("quarantine", "partition", "features", "--reason", "x").returncode == 2
+    assert type_in("quarantine", "partition", "nothing@2013-02", "--reason", "x").returncode == 2
+    done = type_in("quarantine", "partition", "features@2013-02", "--reason", "sensor broken")
+    assert done.returncode == 0, done.stderr
+    assert "features 2013-02 is blocked, incident 1; trained on it: delays@2" in done.stdout
+    assert "delays@1 answers instead of delays@2" in done.stdout
+    worse = type_in("quarantine", "partition", "features@2013-01", "--reason", "that one too", "--json")
+    assert worse.returncode == 1
+    document = json.loads(worse.stdout)
+    assert document["versions"] == ["delays@1", "delays@2"]
+    assert "delays@1 answers on" in document["still_answering"][0]
+    waived = type_in("incidents", "waive", "1", "--partition", "2013-02", "--reason", "right after all")
+    assert waived.returncode == 0, waived.stderr
