@@ -147,7 +147,7 @@ def find_versions_trained_on(connection: Connection, name: str, partition_key: s
     ids = walk(connection, [int(row["id"]) for row in versions], upwards=False, kinds=DATA_RUNS).versions
     trained = select(trained_on.c.model_id).where(_seen(ids, [name, *below], partition_key))
     query = select(model_version.c.id).where(model_version.c.trained_model_id.in_(trained)).order_by(model_version.c.id)
-    found = list(connection.scalars(query))
+    found: list[int] = list(connection.scalars(query))
     if not (found or versions or below):
         refuse_unknown(connection, name)
     return found
