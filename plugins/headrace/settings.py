@@ -163,6 +163,21 @@ def load_preload_enabled() -> bool:
     return switch == "auto"
 
 
+def load_openlineage_to_files() -> bool:
+    """Load whether ``headrace up`` lets Airflow's OpenLineage provider write its events into files.
+
+    Raises:
+        ConfigurationError: The value is none that can be meant.
+    """
+    switch = _get_configured(SECTION, "openlineage") or "off"
+    if switch not in ("file", "off"):
+        raise ConfigurationError(
+            f"[headrace] openlineage is {switch!r}: write file, or off; another transport is Airflow's own setting, "
+            "[openlineage] transport."
+        )
+    return switch == "file"
+
+
 def load_settings(project_dir: str | Path | None = None) -> Settings:
     """Load the settings of a project.
 

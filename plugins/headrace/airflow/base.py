@@ -58,6 +58,16 @@ class HeadraceOperator(BaseOperator):
             self._forget_results(context)
             return self.run_partition(load_settings(self.project_dir), context)
 
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Tell Airflow's OpenLineage provider what was read and written; it asks only where it has a transport."""
+        from headrace.airflow.openlineage import describe_task
+
+        return describe_task(self, task_instance)
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
+        """Tell it of a failed task too: what it found is in the ledger."""
+        return self.get_openlineage_facets_on_complete(task_instance)
+
     def _forget_results(self, context: Context) -> None:
         """Remove what an earlier try left, so that nobody takes it for this one's."""
         for name in RESULT_FILES:

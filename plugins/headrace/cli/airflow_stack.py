@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import IO
 
 from headrace.cli.airflow_api import AirflowApi
-from headrace.cli.airflow_defaults import choose_defaults
+from headrace.cli.airflow_defaults import choose_defaults, choose_openlineage
 from headrace.cli.component_processes import AIRFLOW, EVERY_COMPONENT, TASKS, ComponentParent, ComponentProcess
 from headrace.contracts.files import ContractError, make_private_folder, read_json, write_json
 from headrace.exceptions import ConfigurationError, HeadraceError
 from headrace.jobs.job import kill_all_jobs
 from headrace.jobs.processes import find_marked, is_alive, kill_marked, process_start_time
-from headrace.settings import Settings, load_preload_enabled
+from headrace.settings import Settings, load_openlineage_to_files, load_preload_enabled
 
 # Without --skip-serve-logs, two of them would serve their logs on every network interface; here all read the files.
 # The scheduler is last: its parent imports what tasks need meanwhile.
@@ -107,7 +107,11 @@ class AirflowStack:
             "SPT_NOENV": "1",  # a process that renames itself writes over its arguments, and not over its mark
             STACK_MARK: self.mark,
         }
-        return {**os.environ, **choose_defaults(os.environ, self.home / "airflow.cfg"), **TELEMETRY_OFF, **core}
+        config = self.home / "airflow.cfg"
+        chosen = choose_defaults(os.environ, config)
+        if load_openlineage_to_files():
+            chosen |= choose_openlineage(os.environ, config, self.settings.state_dir / "openlineage")
+        return {**os.environ, **chosen, **TELEMETRY_OFF, **core}
 
     def _dbt_docs(self) -> str:
         import json

@@ -1,0 +1,1 @@
+"""What the ledger recorded of a run, in the words of OpenLineage; no Airflow; orchestration interpreter."""
