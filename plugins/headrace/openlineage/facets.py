@@ -10,6 +10,7 @@ from openlineage.client.generated import (
     base_subset_dataset,
     column_lineage_dataset,
     data_quality_assertions_dataset,
+    data_quality_metrics_input_dataset,
     dataset_version_dataset,
     documentation_dataset,
     output_statistics_output_dataset,
@@ -30,6 +31,10 @@ def build_inputs(versions: Iterable[Version], lineage: TaskLineage, warehouse: s
         facets: dict[str, Any] = {}
         if assertions := _build_assertions(same[0]["dataset"], lineage.results):
             facets["dataQualityAssertions"] = assertions
+        if (rows := _count_rows(same)) is not None:
+            facets["dataQualityMetrics"] = data_quality_metrics_input_dataset.DataQualityMetricsInputDatasetFacet(
+                columnMetrics={}, rowCount=rows
+            )
         if keys := _list_keys(same):
             facets["subset"] = base_subset_dataset.InputSubsetInputDatasetFacet(inputCondition=_select(keys))
         built.append(InputDataset(namespace, name, inputFacets=facets, facets=_describe(same, lineage, warehouse)))
@@ -41,10 +46,9 @@ def build_outputs(versions: Iterable[Version], lineage: TaskLineage, warehouse: 
     built = []
     for (namespace, name), same in _group(versions, warehouse).items():
         facets: dict[str, Any] = {}
-        counted = [int(each["rows"]) for each in same if each.get("rows") is not None]
-        if counted:
+        if (rows := _count_rows(same)) is not None:
             facets["outputStatistics"] = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
-                rowCount=sum(counted)
+                rowCount=rows
             )
         if keys := _list_keys(same):
             facets["subset"] = base_subset_dataset.OutputSubsetOutputDatasetFacet(outputCondition=_select(keys))
@@ -60,6 +64,12 @@ def _group(versions: Iterable[Version], warehouse: str) -> dict[tuple[str, str],
     for version in versions:
         found[name_dataset(version, warehouse)].append(version)
     return dict(sorted(found.items()))
+
+
+def _count_rows(versions: Sequence[Version]) -> int | None:
+    """Return the rows of them all; None where of one nobody knows."""
+    counted = [each.get("rows") for each in versions]
+    return None if any(rows is None for rows in counted) else sum(int(rows or 0) for rows in counted)
 
 
 def _list_keys(versions: Sequence[Version]) -> list[str]:
