@@ -14,6 +14,7 @@ from headrace.ledger.by_hand import BY_HAND, QUARANTINED, TOOL
 from headrace.ledger.database import Ledger
 from headrace.ledger.impact import find_versions_trained_on
 from headrace.ledger.incidents import Entry, load_cases, write_timeline
+from headrace.ledger.query_models import list_dags_of_model
 from headrace.ledger.recording import record_results
 from headrace.ledger.schema import (
     attempt,
@@ -28,7 +29,7 @@ from headrace.ledger.schema import (
     trained_model,
     trained_on,
 )
-from headrace.ledger.statements import tell_time, upsert_rows
+from headrace.ledger.statements import chunk, tell_time, upsert_rows
 from headrace.ledger.views import TaskTry
 
 
@@ -85,6 +86,21 @@ def quarantine_partition(
         named = named.order_by(model_version.c.model, model_version.c.number)
         versions = [(str(row.model), int(row.number)) for row in connection.execute(named)]
     return Tainted(int(opened.id), versions)
+
+
+def list_dags_reached(ledger: Ledger, dataset: str, partition_key: str) -> list[str]:
+    """Return the DAGs on which quarantining a partition acts: the dataset's own, and those of models trained on it.
+
+    Raises:
+        UnknownDatasetError: Nothing is known of such a dataset.
+    """
+    with ledger.connect() as connection:
+        found = {_find_dag(connection, dataset)}
+        for some in chunk(find_versions_trained_on(connection, dataset, make_name_safe(partition_key, 100))):
+            models = select(model_version.c.model).where(model_version.c.id.in_(some)).distinct()
+            rows = connection.execute(models).all()
+            found.update(dag_id for row in rows for dag_id in list_dags_of_model(connection, str(row.model)))
+    return sorted(found)
 
 
 def end_taints(connection: Connection, check_id: int, partition_keys: Sequence[str], now: datetime) -> None:

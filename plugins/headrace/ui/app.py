@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from headrace.ui.api_actions import router as acting
+from headrace.ui.api_models import router as models
 from headrace.ui.api_read import router as reading
 from headrace.ui.errors import add_error_handlers
 from headrace.ui.headers import SecurityHeaders
@@ -20,6 +21,7 @@ def build_app() -> FastAPI:
     add_error_handlers(app)
     app.include_router(reading, prefix=API_PREFIX)
     app.include_router(acting, prefix=API_PREFIX)
+    app.include_router(models, prefix=API_PREFIX)
     app.include_router(static_files)
     app.include_router(pages)
     return app

@@ -37,43 +37,45 @@ Severity = Literal["critical", "warning", "info"]
 State = Literal["open", "acknowledged", "snoozed", "resolved"]
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """What is sent; a field that is not known is refused."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class Acknowledge(_Body):
+class Acknowledge(Body):
     comment: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000), Plain] = ""
 
 
-class Assign(_Body):
+class Assign(Body):
     assignee: Name | None = Field(description="Who has it; null: nobody")
 
 
-class Snooze(_Body):
+class Snooze(Body):
     until: Annotated[AwareDatetime, AfterValidator(_is_ahead)]
 
 
-class Unsnooze(_Body):
+class Unsnooze(Body):
     pass
 
 
-class Resolve(_Body):
+class Resolve(Body):
     reason: Words
 
 
-class Reopen(_Body):
+class Reopen(Body):
     reason: Words
 
 
-class Comment(_Body):
+class Comment(Body):
     text: Words
 
 
-class RunAgain(_Body):
+class RunAgain(Body):
     pass
 
 
-class _Decision(_Body):
+class _Decision(Body):
     reason: Words
     rerun: bool = Field(True, description="Clear the tasks that must run again; false: only record the decision")
 

@@ -17,8 +17,12 @@ from headrace.exceptions import (
     InvalidActionError,
     InvalidCursorError,
     LedgerError,
+    PromotionRefusedError,
+    UnknownDatasetError,
     UnknownIncidentError,
+    UnknownModelError,
     UnknownQuarantineError,
+    UnknownVersionError,
 )
 from headrace.ui.dependencies import doubt_ledger
 from headrace.ui.paths import is_api
@@ -29,7 +33,11 @@ log = logging.getLogger(__name__)
 STATUS_BY_ERROR: Mapping[type[HeadraceError], int] = {
     UnknownIncidentError: status.HTTP_404_NOT_FOUND,
     UnknownQuarantineError: status.HTTP_404_NOT_FOUND,
+    UnknownDatasetError: status.HTTP_404_NOT_FOUND,
+    UnknownModelError: status.HTTP_404_NOT_FOUND,
+    UnknownVersionError: status.HTTP_404_NOT_FOUND,
     InvalidActionError: status.HTTP_409_CONFLICT,
+    PromotionRefusedError: status.HTTP_409_CONFLICT,
     InvalidCursorError: status.HTTP_422_UNPROCESSABLE_CONTENT,
     LedgerError: status.HTTP_503_SERVICE_UNAVAILABLE,
     ConfigurationError: status.HTTP_503_SERVICE_UNAVAILABLE,

@@ -39,7 +39,7 @@ def find_calls(dependant: Dependant) -> Iterator[Callable[..., object] | None]:
 
 def fill(path: str) -> str:
     filled = path.replace("{path:path}", "inbox.css")
-    for name in ("incident_id", "quarantine_id"):
+    for name in ("incident_id", "quarantine_id", "number"):
         filled = filled.replace(f"{{{name}}}", "1")
     while "{" in filled:
         start, end = filled.index("{"), filled.index("}")
@@ -62,11 +62,13 @@ def test_every_route_names_the_access_it_needs() -> None:
 
 def test_every_action_asks_for_the_dag_of_what_it_acts_on() -> None:
     from headrace.ui.api_actions import may_decide, may_release
+    from headrace.ui.api_models import may_deploy, may_quarantine
 
+    asking = {may_decide, may_release, may_deploy, may_quarantine}
     for route in find_routes():
         assert isinstance(route, APIRoute)
         if "POST" in route.methods and not route.path.endswith("/bulk"):
-            assert {may_decide, may_release} & set(find_calls(route.dependant)), route.path
+            assert asking & set(find_calls(route.dependant)), route.path
 
 
 def test_nobody_is_let_in(stack: Any, fail: Callable[..., int]) -> None:
