@@ -2,12 +2,13 @@
 
 import os
 import shutil
+import socket
 from pathlib import Path
 
 from headrace.contracts.deployment import CHAMPION
 from headrace.exceptions import RegistryError
 from headrace.ledger.database import Ledger
-from headrace.ledger.query_models import list_models
+from headrace.ledger.query_models import list_deployments, list_models
 from headrace.ledger.views_models import ModelRow
 from headrace.registry.deploy import finish_deployment
 from headrace.registry.deployment_files import MODELS_CONFIG, read_deployment, write_deployment
@@ -44,7 +45,8 @@ def _reconcile_model(ledger: Ledger, settings: Settings, row: ModelRow) -> list[
     if written is None or written.generation < row.generation or not placed or not config:
         write_deployment(ledger, settings, row.model)
         said.append(f"{row.model}: wrote what is deployed, generation {row.generation}")
-    if CHAMPION in row.aliases and finish_deployment(ledger, settings, row.model, 0).servers:
+    (newest,) = list_deployments(ledger, row.model, limit=1)
+    if newest.state == "pending" and finish_deployment(ledger, settings, row.model, 0).servers:
         said.append(f"{row.model}: every server answers with version {row.aliases[CHAMPION]}")
     return said
 
@@ -54,8 +56,8 @@ def _drop_partials(settings: Settings) -> list[Path]:
     dropped = []
     for root in (settings.registry_dir, settings.serving_dir):
         for path in root.glob(f"*/.*{PARTIAL}*"):
-            pid = path.name.rpartition("-")[2]
-            if pid.isdecimal() and not _runs(int(pid)):
+            host, _, pid = path.name.rpartition(PARTIAL)[2].rpartition("-")
+            if host == socket.gethostname() and pid.isdecimal() and not _runs(int(pid)):
                 shutil.rmtree(path, ignore_errors=True)
                 dropped.append(path)
     return dropped

@@ -6,6 +6,7 @@ Imports the standard library and contracts only, so that a server can verify wha
 import hashlib
 import os
 import shutil
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from headrace.contracts.files import ContractError
 from headrace.exceptions import RegistryError
 
 PARTIAL = ".partial-"
-"""In the name of a folder that is being written: ``.<name>.partial-<pid>``."""
+"""In the name of a folder that is being written: ``.<name>.partial-<host>-<pid>``."""
 _BLOCK = 1 << 20
 
 
@@ -94,7 +95,7 @@ def copy_tree(source: Path, target: Path) -> None:
 
 def make_partial(target: Path) -> Path:
     """Make the folder in which another is written before it gets its name; what a process left of it goes."""
-    partial = target.with_name(f".{target.name}{PARTIAL}{os.getpid()}")
+    partial = target.with_name(f".{target.name}{PARTIAL}{socket.gethostname()}-{os.getpid()}")
     with as_registry_error(f"write {target}"):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)

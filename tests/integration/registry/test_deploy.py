@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -312,8 +313,22 @@ def test_after_a_kill_reconcile_ends_it(two: None, ledger: Ledger, settings: Set
     assert not list(settings.serving_dir.rglob("*partial*"))
 
 
+def test_what_a_running_process_or_another_machine_writes_is_left_alone(
+    two: None, ledger: Ledger, settings: Settings
+) -> None:
+    here = socket.gethostname()
+    mine = [settings.serving_dir / MODEL / f".9.partial-{name}" for name in (f"{here}-1", f"other-{here}-999999999")]
+    dead = settings.registry_dir / MODEL / f".run-x.partial-{here}-999999999"
+    for folder in (*mine, dead):
+        folder.mkdir()
+    assert reconcile(ledger, settings) == [f"removed {dead.name}, which a killed process left"]
+    assert all(folder.is_dir() for folder in mine)
+
+
 def test_what_is_lost_of_the_files_is_written_anew(two: None, ledger: Ledger, settings: Settings) -> None:
+    before = told(settings)
     assert reconcile(ledger, settings) == []
+    assert told(settings) == before, "nothing was written anew for nothing"
     for lose in (
         lambda: shutil.rmtree(settings.serving_dir),
         lambda: (settings.serving_dir / MODEL / "deployment.json").write_text("{"),

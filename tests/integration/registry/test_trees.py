@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,7 @@ def test_a_link_in_a_model_is_refused(tmp_path: Path) -> None:
 
 def test_what_a_killed_copy_left_does_not_stand_in_the_way(tmp_path: Path) -> None:
     source = push_model(tmp_path / "source")
-    left = tmp_path / f".1{trees.PARTIAL}{os.getpid()}"
+    left = tmp_path / f".1{trees.PARTIAL}{socket.gethostname()}-{os.getpid()}"
     push_model(left, "half")
     copy_tree(source, tmp_path / "1")
     assert digest_tree(tmp_path / "1").digest == digest_tree(source).digest
