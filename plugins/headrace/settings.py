@@ -72,6 +72,11 @@ class Settings:
         return self.state_dir / "serving"
 
     @property
+    def prediction_log_dir(self) -> Path:
+        """What servers were asked and answered, a sample of it: ``<model>/<day>/*.jsonl``."""
+        return self.state_dir / "prediction_log"
+
+    @property
     def compiled_dir(self) -> Path:
         """Folder of what ``headrace compile`` wrote: ``dbt/``, ``tfx/<pipeline>/`` and ``lineage.json``."""
         return self.state_dir / "compiled"
@@ -161,6 +166,48 @@ def load_preload_enabled() -> bool:
     if switch not in ("auto", "off"):
         raise ConfigurationError(f"[headrace] preload is {switch!r}: write auto, or off.")
     return switch == "auto"
+
+
+@dataclass(frozen=True)
+class ServingSettings:
+    """How models are served.
+
+    Attributes:
+        token: What requests must bear; None: nothing, which is for this machine only.
+        log_share: Of the requests, 0 to 1, that the prediction log gets.
+        ignore_extra: Fields that a model does not know are no error.
+    """
+
+    token: str | None
+    log_share: float
+    ignore_extra: bool
+
+
+def load_serving_settings() -> ServingSettings:
+    """Load how models are served.
+
+    Raises:
+        ConfigurationError: A value is none that can be meant, or the token's file cannot be read.
+    """
+    token, file = _get_configured(SECTION, "serving_token"), _get_configured(SECTION, "serving_token_file")
+    if file is not None:
+        try:
+            token = Path(file).expanduser().read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigurationError(f"[headrace] serving_token_file {file} cannot be read: {error.strerror}") from None
+        if not token:
+            raise ConfigurationError(f"[headrace] serving_token_file {file} is empty.")
+    text = _get_configured(SECTION, "serving_log_share") or "0.01"
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise ConfigurationError(f"[headrace] serving_log_share is {text!r}: write a share from 0 to 1.")
+    extra = _get_configured(SECTION, "serving_extra_fields") or "refuse"
+    if extra not in ("refuse", "ignore"):
+        raise ConfigurationError(f"[headrace] serving_extra_fields is {extra!r}: write refuse, or ignore.")
+    return ServingSettings(token or None, share, extra == "ignore")
 
 
 def load_openlineage_to_files() -> bool:

@@ -150,6 +150,25 @@ def check_dbt(
 
 
 @app.command()
+def serve(
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="[MODEL]...", help="Every model that is deployed, by default.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to bind; any but this machine's own needs a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8501,
+    project_dir: ProjectDir = None,
+) -> None:
+    """Answer for the deployed models over TensorFlow Serving's REST, and follow what is promoted; until Ctrl-C.
+
+    Without a version or label the champion answers: POST /v1/models/NAME:predict. Also there: /healthz, /readyz and
+    /metrics.
+    """
+    from headrace.cli.serve import start_server
+
+    start_server(load_settings(project_dir), make_console(False), models or (), host, port)
+
+
+@app.command()
 def lineage(
     place: Annotated[str, typer.Argument(metavar="DATASET[@PARTITION]", help="For example flight_features@2013-02.")],
     upstream: Annotated[bool, typer.Option("--upstream", help="Only what it was made of.")] = False,

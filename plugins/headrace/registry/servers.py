@@ -15,7 +15,7 @@ from urllib.parse import quote
 from headrace.contracts.deployment import CHAMPION
 from headrace.contracts.files import ContractError
 from headrace.contracts.model_server import SERVERS_FOLDER, STALE_SECONDS, ServerRecord
-from headrace.settings import Settings
+from headrace.settings import Settings, load_serving_settings
 
 ASK_SECONDS = 5.0
 POLL_SECONDS = 0.05
@@ -102,7 +102,9 @@ def ask_server(address: str, model: str, number: int) -> ServerState:
 def _get(url: str) -> Any:
     """Return the JSON that a server answers; None where it does not answer, or not with that."""
     try:
-        with _DIRECT.open(url, timeout=ASK_SECONDS) as answer:
+        token = load_serving_settings().token
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        with _DIRECT.open(urllib.request.Request(url, headers=headers), timeout=ASK_SECONDS) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
         error.close()  # a version that it does not know yet is 404

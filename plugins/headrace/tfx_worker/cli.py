@@ -43,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_node(commands)
     _add_score(commands)
     _add_runtime(commands)
+    _add_serve(commands)
     return parser
 
 
@@ -105,6 +106,18 @@ def _add_runtime(commands: Any) -> None:
     command.set_defaults(run=_runtime)
 
 
+def _add_serve(commands: Any) -> None:
+    command = commands.add_parser("serve", help="answer for the models that are deployed; see 'headrace serve --help'")
+    command.add_argument("--serving-dir", type=Path, required=True, help="folder that the registry deploys to")
+    command.add_argument("--log-dir", type=Path, required=True, help="folder of the prediction log")
+    command.add_argument("--log-share", type=float, default=0.0, help="share of the requests that are logged")
+    command.add_argument("--ignore-extra", action="store_true", help="fields that a model does not know are no error")
+    command.add_argument("--host", default="127.0.0.1", help="address to bind")
+    command.add_argument("--port", type=int, default=8501, help="0: any free one")
+    command.add_argument("models", nargs="*", help="names; none: every model that is deployed")
+    command.set_defaults(run=_serve)
+
+
 def _compile(options: argparse.Namespace) -> int:
     from headrace.tfx_worker.compile_pipeline import compile_pipeline
 
@@ -147,3 +160,17 @@ def _runtime(options: argparse.Namespace) -> int:
     from headrace.tfx_worker.runtime.serve import run
 
     return run(options.folder, options.key, options.fingerprint)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from headrace.tfx_worker.serving.run import serve
+
+    return serve(
+        options.serving_dir.resolve(),
+        tuple(options.models),
+        options.host,
+        options.port,
+        log_folder=options.log_dir.resolve(),
+        log_share=options.log_share,
+        ignore_extra=options.ignore_extra,
+    )

@@ -1,0 +1,1 @@
+"""The model server: TensorFlow Serving's REST, following what the registry deploys; TFX interpreter."""
