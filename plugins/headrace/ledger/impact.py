@@ -11,7 +11,7 @@ from headrace.contracts.deployment import CHAMPION
 from headrace.ledger.database import Ledger
 from headrace.ledger.query_lineage import list_downstream, load_edges_below
 from headrace.ledger.query_reach import STILL_AFFECTED, match_dags
-from headrace.ledger.query_versions import MOST, refuse_unknown, walk
+from headrace.ledger.query_versions import MOST, is_known, refuse_unknown, walk
 from headrace.ledger.schema import (
     data_version,
     incident,
@@ -118,7 +118,7 @@ def find_impact(ledger: Ledger, name: str, partition_key: str, *, dag_ids: Seque
     with ledger.connect() as connection:
         versions = _load_versions(connection, name, partition_key)
         below = list_downstream(load_edges_below(connection, [name]), name)
-        if not versions and not below:
+        if not versions and not below and not is_known(connection, name):
             refuse_unknown(connection, name)
         ids = walk(connection, [int(row["id"]) for row in versions], upwards=False, kinds=DATA_RUNS).versions
         models, more = _find_models(connection, _seen(ids, [name, *below], partition_key), dag_ids)

@@ -153,6 +153,11 @@ def list_columns(ledger: Ledger, name: str, *, upstream: bool) -> list[dict[str,
         return [{key: str(value) for key, value in row.items()} for row in rows]
 
 
+def is_known(connection: Connection, name: str) -> bool:
+    """Return whether a dataset of this name was compiled, whether or not any run of it was recorded."""
+    return connection.execute(select(dataset.c.name).where(dataset.c.name == name)).first() is not None
+
+
 def refuse_unknown(connection: Connection, name: str, partition_key: str = "") -> None:
     """Raise: nothing is known of a dataset, or only nothing of that partition.
 
