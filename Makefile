@@ -49,7 +49,7 @@ format: setup-dev ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: setup ## Run the benchmarks (ONLY=tfx for one: parse start tfx pipeline dbt scheduler growth demo ledger gx)
+bench: setup ## Run the benchmarks (ONLY=tfx for one: parse start tfx pipeline dbt scheduler growth demo ledger gx impact serving)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
 lock: ## Write the locks anew (UPGRADE=--upgrade for newer versions)

@@ -10,10 +10,12 @@ from benchmarks import (
     demo,
     growth,
     gx_pushdown,
+    impact,
     ledger,
     node_start,
     pipeline_cost,
     scheduler,
+    serving,
     tfx_chain,
 )
 
@@ -26,6 +28,8 @@ BENCHMARKS = {
     "demo": demo.run,
     "ledger": ledger.run,
     "gx": gx_pushdown.run,
+    "impact": impact.run,
+    "serving": serving.run,
     "scheduler": scheduler.run,
     "growth": growth.run,
 }
@@ -36,7 +40,7 @@ def main() -> None:
     parser.add_argument(
         "--only",
         choices=sorted(BENCHMARKS),
-        help="parse, start: a minute; growth: half an hour; the others: ten minutes",
+        help="parse, start, impact: a minute; growth: half an hour; the others: ten minutes",
     )
     only = parser.parse_args().only
     failed = []

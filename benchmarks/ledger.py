@@ -39,7 +39,7 @@ def run(rows: int = 1_000_000, postgres: str | None = None) -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headrace-ledger-")))
         databases = {"sqlite": str(folder / "ledger.sqlite")}
-        url = postgres or stack.enter_context(_start_postgres())
+        url = postgres or stack.enter_context(start_postgres())
         if url:
             databases["postgresql"] = url
         for name, address in databases.items():
@@ -129,7 +129,7 @@ def _measure_size(ledger: Ledger, address: str) -> int:
 
 
 @contextmanager
-def _start_postgres() -> Iterator[str | None]:
+def start_postgres() -> Iterator[str | None]:
     """Start the server that the tests use, if one is installed."""
     sys.path.insert(0, str(ROOT / "tests"))
     from postgres_server import find_binaries, run_postgres
