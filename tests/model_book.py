@@ -34,9 +34,11 @@ def push_model(folder: Path, content: str = "weights") -> Path:
     return folder
 
 
-def train(ledger: Ledger, run_id: str, keys: Sequence[str] = ("2013-01",), model: str = MODEL) -> None:
+def train(
+    ledger: Ledger, run_id: str, keys: Sequence[str] = ("2013-01",), model: str = MODEL, dag_id: str = "training"
+) -> None:
     record_training(
-        ledger, model, "training", run_id, keys[-1], trained_on={"features": keys, f"{model}.examples": keys},
+        ledger, model, dag_id, run_id, keys[-1], trained_on={"features": keys, f"{model}.examples": keys},
         blessed=True, node="Evaluator", pushed_to="somewhere",
     )  # fmt: skip
 
@@ -47,13 +49,14 @@ def register(
     number: int,
     keys: Sequence[str] = ("2013-01",),
     model: str = MODEL,
+    dag_id: str = "training",
     **facts: Any,
 ) -> ModelVersionRow:
     """Train, push and register the run of this number; its content is its own."""
     run_id = f"run_{number}"
-    train(ledger, run_id, keys, model)
+    train(ledger, run_id, keys, model, dag_id)
     pushed = settings.pushed_dir / model / f"170000000{number}"
     if not pushed.exists():
         push_model(pushed, f"weights of {number}")
     more = {"metrics": METRICS, "signature": SIGNATURE, **facts}
-    return register_version(ledger, settings, pushed, VersionFacts(model, "training", run_id, pushed.name, **more))
+    return register_version(ledger, settings, pushed, VersionFacts(model, dag_id, run_id, pushed.name, **more))

@@ -87,37 +87,6 @@ def print_version(console: Console, row: ModelVersionRow) -> None:
     console.print(table)
 
 
-def compare_versions(one: ModelVersionRow, other: ModelVersionRow) -> dict[str, Any]:
-    """Return in what two versions differ, as JSON."""
-    first, second = ({_key(each): each.get("fingerprint") for each in row.verdicts} for row in (one, other))
-    mine, theirs = _by_slice(one), _by_slice(other)
-    changed = [key for key in first.keys() & second.keys() if first[key] != second[key]]
-    return {
-        "versions": [one.name, other.name],
-        "metrics": _pair(one.metrics.get("overall", {}), other.metrics.get("overall", {})),
-        "slices": [
-            {"slice": name, "metrics": metrics}
-            for name in sorted({*mine, *theirs})
-            if (metrics := _pair(mine.get(name, {}), theirs.get(name, {})))
-        ],
-        "data": {
-            "only_first": sorted(first.keys() - second.keys()),
-            "only_second": sorted(second.keys() - first.keys()),
-            "other_content": sorted(changed),
-        },
-        "features": {
-            "only_first": sorted(set(one.features) - set(other.features)),
-            "only_second": sorted(set(other.features) - set(one.features)),
-        },
-        "code": sorted(name for name in {*one.code, *other.code} if one.code.get(name) != other.code.get(name)),
-        "differ": [
-            name
-            for name in ("digest", "signature", "schema_digest", "ir", "commit", "lock")
-            if getattr(one, name) != getattr(other, name)
-        ],
-    }
-
-
 def print_comparison(
     console: Console, one: ModelVersionRow, other: ModelVersionRow, document: Mapping[str, Any]
 ) -> None:
@@ -179,21 +148,6 @@ def _describe_metrics(metrics: Mapping[str, Any]) -> str:
 def _pick(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metrics that say how good a model is; counts and weights come after them."""
     return {name: value for name, value in metrics.items() if "count" not in name}
-
-
-def _by_slice(row: ModelVersionRow) -> dict[str, Mapping[str, Any]]:
-    return {
-        ", ".join(f"{key} {value}" for key, value in each["slice"].items()): each.get("metrics", {})
-        for each in row.metrics.get("slices", ())
-    }
-
-
-def _pair(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, list[Any]]:
-    return {name: [one.get(name), other.get(name)] for name in dict.fromkeys([*one, *other])}
-
-
-def _key(trained_on: Mapping[str, Any]) -> str:
-    return f"{trained_on['dataset']}@{trained_on['partition_key']}"
 
 
 def _show(value: Any) -> str:

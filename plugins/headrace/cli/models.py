@@ -8,7 +8,6 @@ import typer
 from headrace.cli.decisions import name_actor
 from headrace.cli.exit_codes import ExitCode
 from headrace.cli.model_tables import (
-    compare_versions,
     print_comparison,
     print_deployed,
     print_model,
@@ -21,6 +20,7 @@ from headrace.exceptions import ConfigurationError
 from headrace.ledger.database import Ledger
 from headrace.ledger.query_models import list_deployments, list_models, list_versions, load_version
 from headrace.registry import deploy
+from headrace.registry.compare import compare_versions
 from headrace.registry.deploy import ANY, WAIT_SECONDS, Deployed
 from headrace.registry.reconcile import reconcile as reconcile_all
 from headrace.settings import Settings, load_settings

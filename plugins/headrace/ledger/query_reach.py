@@ -9,7 +9,16 @@ from sqlalchemy import Connection, Select, String, and_, cast, func, or_, select
 from headrace.contracts.check_result import Severity, Status
 from headrace.ledger.query_distinct import select_distinct
 from headrace.ledger.query_lineage import Reach, build_reach, list_downstream, load_edges_below
-from headrace.ledger.schema import attempt, check_result, incident, incident_partition, trained_model, trained_on
+from headrace.ledger.schema import (
+    attempt,
+    check_result,
+    incident,
+    incident_partition,
+    model_alias,
+    model_version,
+    trained_model,
+    trained_on,
+)
 from headrace.ledger.views import BlastRadius
 from headrace.quality.incidents import PartitionState
 
@@ -51,8 +60,26 @@ def load_blast(connection: Connection, incident_id: int, dataset: str) -> BlastR
         shown = [column for column in trained_model.c if column.name != "blessings"]
         statement = select(*shown).where(trained_model.c.id.in_(models_on), _has_model())
         statement = statement.order_by(trained_model.c.at.desc(), trained_model.c.id.desc()).limit(_SHOWN)
-        models = [dict(row) for row in connection.execute(statement).mappings()]
+        models = _add_versions(connection, [dict(row) for row in connection.execute(statement).mappings()])
     return BlastRadius(datasets=downstream, dag_runs=[(dag_id, run_id) for dag_id, run_id in runs], models=models)
+
+
+def _add_versions(connection: Connection, models: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """Add the newest version that each became, and the names under which it answers."""
+    v = model_version.c
+    query = select(v.trained_model_id, v.number, model_alias.c.alias)
+    query = query.outerjoin(model_alias, model_alias.c.model_version_id == v.id)
+    rows: Any = connection.execute(
+        query.where(v.trained_model_id.in_([each["id"] for each in models])).order_by(v.number, model_alias.c.alias)
+    )
+    numbers: dict[int, int] = {}
+    aliases: dict[int, list[str]] = defaultdict(list)
+    for id_, number, alias in rows:
+        if numbers.get(id_) != number:
+            aliases[id_].clear()
+        numbers[id_] = number
+        aliases[id_] += [alias] if alias else []
+    return [{**each, "number": numbers.get(each["id"]), "aliases": aliases[each["id"]]} for each in models]
 
 
 def _count_runs(connection: Connection, ids: Sequence[int], dag_ids: Sequence[str] | None) -> dict[int, int]:

@@ -47,7 +47,7 @@ Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 @router.get("/models")
 def list_all(access: Reading, ledger: LedgerDep) -> Models:
     """List the models that the user may read, with the versions that answer."""
-    return Models(models=[row for row in list_models(ledger) if _may_read(access, row.dag_ids)])
+    return Models(models=[row for row in list_models(ledger) if may_read_all(access, row.dag_ids)])
 
 
 @router.get("/models/{model}")
@@ -64,7 +64,8 @@ def show_version(model: Model, number: Number, access: Reading, ledger: LedgerDe
     return load_version(ledger, model, number)
 
 
-def _may_read(access: Access, dag_ids: Any) -> bool:
+def may_read_all(access: Access, dag_ids: Any) -> bool:
+    """Return whether a user may read every DAG that pushed a model."""
     return bool(dag_ids) and all(access.may_read(dag_id) for dag_id in dag_ids)
 
 

@@ -57,6 +57,15 @@ class Links:
     def quarantine(self, quarantine_id: int) -> str:
         return f"{self.base}/quarantine/{quarantine_id}"
 
+    def models(self) -> str:
+        return f"{self.base}/models"
+
+    def model(self, name: str, **query: object) -> str:
+        return f"{self.base}/models/{path_segment(name)}{_encode(query)}"
+
+    def compare(self, name: str, a: int, b: int) -> str:
+        return f"{self.base}/models/{path_segment(name)}/compare?{urlencode({'a': a, 'b': b})}"
+
     def history(self, dag_id: str, dataset: str, partition_key: str) -> str:
         return (
             f"{self.base}/dags/{path_segment(dag_id)}?{urlencode({'dataset': dataset, 'partition_key': partition_key})}"

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from model_book import MODEL, register
 from starlette.testclient import TestClient
 
 from headrace.contracts.lineage import Dataset, Lineage
@@ -13,6 +14,7 @@ from headrace.ledger.lineage import sync_lineage
 from headrace.ledger.quarantine import QuarantinedSet, record_quarantine
 from headrace.ledger.training import record_training
 from headrace.ledger.views import TaskTry
+from headrace.settings import load_settings
 
 from .conftest import DAG_ID, FAILED
 
@@ -236,3 +238,14 @@ def test_what_a_hidden_dag_set_aside_is_not_there(
     assert "raw.payments" not in browser("viewer").get("/headrace/quarantine").text
     body = {"reason": "it is fine", "row_ids": None}
     assert bearer("op").post(f"{BASE}/quarantine/{row['id']}/release", json=body).status_code == 404
+
+
+def test_a_model_of_a_hidden_dag_is_neither_listed_nor_shown(
+    ledger: Ledger, browser: Callable[[str], TestClient]
+) -> None:
+    register(ledger, load_settings(), 1, dag_id=SECRET)
+    assert MODEL in browser("admin").get("/headrace/models").text
+    assert MODEL not in browser("viewer").get("/headrace/models").text
+    for path in (MODEL, f"{MODEL}/compare?a=1&b=1"):
+        assert browser("admin").get(f"/headrace/models/{path}").status_code == 200
+        assert browser("viewer").get(f"/headrace/models/{path}").status_code == 404

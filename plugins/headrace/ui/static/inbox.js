@@ -61,8 +61,16 @@ let csrf = meta("csrf");
 const DONE = {
   acknowledge: "Acknowledged", assign: "Assigned", snooze: "Snoozed", unsnooze: "Snooze ended", resolve: "Resolved",
   reopen: "Opened again", comment: "Comment added", waive: "Waived", release: "Released", "release-rows": "Released",
-  rerun: "Asked Airflow",
+  rerun: "Asked Airflow", promote: "Promoted", rollback: "Rolled back", unblock: "Unblocked",
 };
+const model = one("main[data-model]")?.dataset.model ?? null;
+
+function describeDeployment(action, done) {
+  const bad = Boolean(done.detail);
+  const ready = done.servers.filter((each) => each.ready).length;
+  const servers = done.servers.length ? ` ${ready} of ${done.servers.length} servers answer with it.` : " No server runs.";
+  return { text: `${DONE[action]}.${bad ? ` ${done.detail}` : action === "unblock" ? "" : servers}`, bad };
+}
 
 function describe(action, done) {
   const reruns = done.reruns ?? [];
@@ -87,6 +95,7 @@ function describeMany(action, results) {
 }
 
 async function act(action, body, target) {
+  if (model) return describeDeployment(action, await post(`/models/${encodeURIComponent(model)}/${action}`, body));
   if (action === "release-rows") {
     return describe(action, await post(`/quarantine/${target.quarantine}/release`, { ...body, row_ids: target.rows }));
   }
@@ -112,6 +121,7 @@ function read(form) {
     if (!field.name || field.name === "until") continue;
     if ("list" in field.dataset) (body[field.name] ??= []).push(...(field.checked ? [field.value] : []));
     else if ("flag" in field.dataset) body[field.name] = field.checked;
+    else if ("number" in field.dataset) body[field.name] = Number(field.value);
     else if ("null" in field.dataset) body[field.name] = field.value.trim() || null;
     else body[field.name] = field.value;
   }
