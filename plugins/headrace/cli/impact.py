@@ -15,7 +15,8 @@ from headrace.cli.project_ledger import open_project_ledger
 from headrace.contracts.files import replace_file
 from headrace.dbt.changes import NodeChange
 from headrace.dbt_check.impact import DbtImpact, find_dbt_impact
-from headrace.ledger.impact import Impact, ModelHit, find_impact
+from headrace.ledger.describe_lineage import describe_hit, describe_impact
+from headrace.ledger.impact import Impact, find_impact
 from headrace.settings import Settings
 
 SHOWN = 20
@@ -35,7 +36,7 @@ def show_partition(settings: Settings, place: str, as_json: bool) -> ExitCode:
     with open_project_ledger(settings) as ledger:
         impact = find_impact(ledger, name, key)
     if as_json:
-        print_json({**asdict(impact), "models": [_describe_hit(hit) for hit in impact.models]})
+        print_json(describe_impact(impact))
     else:
         _print_impact(make_console(False), impact)
     return ExitCode.FAILED if impact.serving else ExitCode.OK
@@ -76,7 +77,7 @@ def describe_change(impact: DbtImpact) -> dict[str, Any]:
         "dags": impact.dags,
         "models": None
         if models is None
-        else [{**_describe_hit(each.hit), "removed": each.removed, "changed": each.changed} for each in models],
+        else [{**describe_hit(each.hit), "removed": each.removed, "changed": each.changed} for each in models],
         "exposures": list(impact.exposures),
         "unknown": [each.unique_id for each in impact.nodes if each.problem],
     }
@@ -140,10 +141,6 @@ def _list(names: Any) -> str:
 
 def _more(count: int) -> list[str]:
     return [f"| … and {count - SHOWN} more | | |"] if count > SHOWN else []
-
-
-def _describe_hit(hit: ModelHit) -> dict[str, Any]:
-    return {**asdict(hit), "name": hit.name, "serving": hit.serving}
 
 
 def _print_impact(console: Console, impact: Impact) -> None:

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,6 +10,7 @@ from rich.tree import Tree
 
 from headrace.cli.options import make_console, print_json
 from headrace.cli.project_ledger import open_project_ledger
+from headrace.ledger.describe_lineage import describe_lineage
 from headrace.ledger.query_versions import LineageView, list_columns, load_lineage
 from headrace.settings import Settings
 
@@ -43,22 +43,6 @@ def show_lineage(
     for is_upstream, rows in edges.items():
         if (upstream and is_upstream) or (downstream and not is_upstream):
             _print_columns(console, name, rows, is_upstream)
-
-
-def describe_lineage(view: LineageView, columns: Mapping[bool, Sequence[Mapping[str, str]]]) -> dict[str, Any]:
-    """Return a lineage for machines: nodes by id, and edges between them through runs."""
-    document: dict[str, Any] = {
-        "dataset": view.dataset,
-        "partition_key": view.partition_key,
-        "start": list(view.start),
-        "versions": list(view.versions.values()),
-        "runs": list(view.runs.values()),
-        "edges": [{"from": one, "run": run, "to": other} for one, run, other in view.edges],
-        "truncated": view.truncated,
-    }
-    if columns:
-        document["columns"] = {"upstream": columns[True], "downstream": columns[False]}
-    return document
 
 
 def _build_tree(view: LineageView, *, upwards: bool) -> Tree:

@@ -6,13 +6,16 @@ from sqlalchemy import select
 
 from headrace.ledger.database import Ledger
 from headrace.ledger.query_distinct import select_distinct
-from headrace.ledger.schema import attempt, incident, quarantine
+from headrace.ledger.schema import attempt, incident, lineage_run, quarantine, trained_model
 
 
 def list_dag_ids(ledger: Ledger) -> Sequence[str]:
     """Return every DAG that has recorded anything, sorted."""
     with ledger.connect() as connection:
-        return list(connection.scalars(select_distinct(attempt.c.dag_id)))
+        found = {*connection.scalars(select_distinct(attempt.c.dag_id))}
+        found.update(connection.scalars(select_distinct(lineage_run.c.dag_id)))
+        found.update(connection.scalars(select(trained_model.c.dag_id).distinct()))
+        return sorted(found)
 
 
 def map_incidents_to_dags(ledger: Ledger, incident_ids: Sequence[int]) -> Mapping[int, str]:

@@ -99,7 +99,9 @@ class Impact:
         return [each for each in self.models if each.serving]
 
 
-def find_impact(ledger: Ledger, name: str, partition_key: str, *, dag_ids: Sequence[str] | None = None) -> Impact:
+def find_impact(
+    ledger: Ledger, name: str, partition_key: str, *, also: Sequence[str] = (), dag_ids: Sequence[str] | None = None
+) -> Impact:
     """Find what a partition reaches.
 
     A model counts whatever content of the partition it saw: one that was trained before the partition was landed anew
@@ -109,6 +111,7 @@ def find_impact(ledger: Ledger, name: str, partition_key: str, *, dag_ids: Seque
         ledger: The ledger.
         name: Of the dataset.
         partition_key: ``""`` for all of it.
+        also: Other partitions of it, as where an incident affects several.
         dag_ids: Only models, runs and incidents of these DAGs; None is no condition.
 
     Raises:
@@ -116,12 +119,13 @@ def find_impact(ledger: Ledger, name: str, partition_key: str, *, dag_ids: Seque
         LedgerError: The ledger cannot be read.
     """
     with ledger.connect() as connection:
-        versions = _load_versions(connection, name, partition_key)
+        keys = _gather_keys(partition_key, *also)
+        versions = _load_versions(connection, name, keys)
         below = list_downstream(load_edges_below(connection, [name]), name)
-        if not versions and not below and not is_known(connection, name):
-            refuse_unknown(connection, name)
         ids = walk(connection, [int(row["id"]) for row in versions], upwards=False, kinds=DATA_RUNS).versions
-        models, more = _find_models(connection, _seen(ids, [name, *below], partition_key), dag_ids)
+        models, more = _find_models(connection, _seen(ids, [name, *below], keys), dag_ids)
+        if not (versions or below or models or is_known(connection, name)):
+            refuse_unknown(connection, name)
         return Impact(
             dataset=name,
             partition_key=partition_key,
@@ -132,7 +136,7 @@ def find_impact(ledger: Ledger, name: str, partition_key: str, *, dag_ids: Seque
             models=models,
             more=more,
             dag_runs=_list_runs(connection, ids, dag_ids),
-            incidents=_list_incidents(connection, [name, *below], partition_key, dag_ids),
+            incidents=_list_incidents(connection, [name, *below], keys, dag_ids),
         )
 
 
@@ -142,10 +146,11 @@ def find_versions_trained_on(connection: Connection, name: str, partition_key: s
     Raises:
         UnknownDatasetError: Nothing is known of such a dataset.
     """
-    versions = _load_versions(connection, name, partition_key)
+    keys = _gather_keys(partition_key)
+    versions = _load_versions(connection, name, keys)
     below = list_downstream(load_edges_below(connection, [name]), name)
     ids = walk(connection, [int(row["id"]) for row in versions], upwards=False, kinds=DATA_RUNS).versions
-    trained = select(trained_on.c.model_id).where(_seen(ids, [name, *below], partition_key))
+    trained = select(trained_on.c.model_id).where(_seen(ids, [name, *below], keys))
     query = select(model_version.c.id).where(model_version.c.trained_model_id.in_(trained)).order_by(model_version.c.id)
     found: list[int] = list(connection.scalars(query))
     if not (found or versions or below):
@@ -173,19 +178,24 @@ def list_runs_of(ledger: Ledger, jobs: Collection[str]) -> list[str]:
         return sorted(found)
 
 
-def _load_versions(connection: Connection, name: str, partition_key: str) -> list[Mapping[str, Any]]:
+def _gather_keys(*partition_keys: str) -> list[str]:
+    """Return the keys under which a partition is recorded; none is no condition: all of the dataset was asked for."""
+    return [] if "" in partition_keys else sorted({*partition_keys, ""})
+
+
+def _load_versions(connection: Connection, name: str, keys: Sequence[str]) -> list[Mapping[str, Any]]:
     query = select(data_version).where(data_version.c.dataset == name)
-    if partition_key:
-        query = query.where(data_version.c.partition_key.in_([partition_key, ""]))
+    if keys:
+        query = query.where(data_version.c.partition_key.in_(keys))
     newest = query.order_by(data_version.c.last_seen.desc(), data_version.c.id.desc()).limit(MOST)
     return [dict(row) for row in connection.execute(newest).mappings()]
 
 
-def _seen(ids: Collection[int], names: Sequence[str], partition_key: str) -> Any:
+def _seen(ids: Collection[int], names: Sequence[str], keys: Sequence[str]) -> Any:
     """Return the condition that a model saw one of these contents; of older models, a partition of these datasets."""
     by_place = and_(trained_on.c.version_id.is_(None), trained_on.c.dataset.in_(names))
-    if partition_key:
-        by_place = and_(by_place, trained_on.c.partition_key.in_([partition_key, ""]))
+    if keys:
+        by_place = and_(by_place, trained_on.c.partition_key.in_(keys))
     return or_(trained_on.c.version_id.in_(sorted(ids)) if ids else false(), by_place)
 
 
@@ -290,7 +300,7 @@ def _list_runs(connection: Connection, ids: Collection[int], dag_ids: Sequence[s
 
 
 def _list_incidents(
-    connection: Connection, names: Sequence[str], partition_key: str, dag_ids: Sequence[str] | None
+    connection: Connection, names: Sequence[str], keys: Sequence[str], dag_ids: Sequence[str] | None
 ) -> list[dict[str, Any]]:
     shown = (incident.c.id, incident.c.title, incident.c.severity, incident.c.dataset, incident.c.state)
     query = (
@@ -303,6 +313,6 @@ def _list_incidents(
         .limit(SHOWN)
         .add_columns(incident.c.severity_rank)
     )
-    if partition_key:
-        query = query.where(incident_partition.c.partition_key.in_([partition_key, ""]))
+    if keys:
+        query = query.where(incident_partition.c.partition_key.in_(keys))
     return [{column.name: row[column.name] for column in shown} for row in connection.execute(query).mappings()]

@@ -24,6 +24,8 @@ from headrace.ledger.schema import (
 from headrace.ledger.statements import chunk
 
 MOST = 5_000
+UNTOLD = 0
+"""Stands for a run in an edge, where who reads may not know it."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class LineageView:
         versions: By id: dataset, partition_key, fingerprint, kind, rows, uri, first_seen, last_seen, and ``verdict``
             (the decision that stands, or None) and ``models`` (names of the model versions trained on it, and aliases).
         runs: By id: job, kind, state, dag_id, run_id, partition_key, ended, code, execution_id.
-        edges: From version, run, to version.
+        edges: From version, run, to version; run :data:`UNTOLD` where who reads is not told which.
         truncated: There is more.
     """
 

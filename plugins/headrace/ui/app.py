@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from headrace.ui.api_actions import router as acting
+from headrace.ui.api_lineage import router as lineage
 from headrace.ui.api_models import router as models
 from headrace.ui.api_read import router as reading
 from headrace.ui.errors import add_error_handlers
@@ -22,6 +23,7 @@ def build_app() -> FastAPI:
     app.include_router(reading, prefix=API_PREFIX)
     app.include_router(acting, prefix=API_PREFIX)
     app.include_router(models, prefix=API_PREFIX)
+    app.include_router(lineage, prefix=API_PREFIX)
     app.include_router(static_files)
     app.include_router(pages)
     return app
