@@ -1,6 +1,7 @@
 """Datasets up- and downstream of an incident, as a layered SVG graph; pure; orchestration interpreter."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
@@ -9,8 +10,26 @@ from headrace.ui.charts_svg import draw, shorten, write
 from headrace.ui.formatting import DECISIONS
 
 _NODE_WIDTH, _NODE_HEIGHT = 170, 46
-_GAP_X, _GAP_Y = 26, 14
-_MARGIN = 8
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large the boxes of a layered graph are, and how far apart."""
+
+    width: int
+    height: int
+    gap_x: int
+    gap_y: int
+    margin: int = 8
+
+    def measure(self, layers: Sequence[Sequence[str]]) -> tuple[int, int]:
+        """Return the width and height that layers need."""
+        tallest = max(len(layer) for layer in layers)
+        across = len(layers) * (self.width + self.gap_x) - self.gap_x
+        return 2 * self.margin + across, 2 * self.margin + tallest * (self.height + self.gap_y) - self.gap_y
+
+
+_SIZES = Sizes(_NODE_WIDTH, _NODE_HEIGHT, 26, 14)
 _NAME_FITS = 17
 """Characters of the monospaced name, at the width of a wide one, that end within the box."""
 # A verdict is told by its sign and its word, and only then by colour.
@@ -33,11 +52,9 @@ def draw_graph(graph: Graph, focus: str, link: Callable[[GraphNode], str | None]
     nodes = {node.name: node for node in graph.nodes}
     edges = [(up, down) for up, down in dict.fromkeys(graph.edges) if up in nodes and down in nodes and up != down]
     layers = arrange_layers(list(nodes), edges)
-    tallest = max(len(layer) for layer in layers)
-    width = 2 * _MARGIN + len(layers) * (_NODE_WIDTH + _GAP_X) - _GAP_X
-    height = 2 * _MARGIN + tallest * (_NODE_HEIGHT + _GAP_Y) - _GAP_Y
-    places = _place(layers, height)
-    lines = Markup("").join(_draw_edge(places[up], places[down]) for up, down in edges)
+    width, height = _SIZES.measure(layers)
+    places = place_layers(layers, _SIZES)
+    lines = Markup("").join(draw_edge(places[up], places[down], _SIZES) for up, down in edges)
     boxes = Markup("").join(_draw_node(node, places[node.name], node.name == focus, link(node)) for node in graph.nodes)
     head = Markup("<title>{}</title><desc>{}</desc>").format(
         f"Datasets around {focus}",
@@ -108,23 +125,27 @@ def _rank(layer: Sequence[str], rank: dict[str, float]) -> None:
     rank.update({name: index / len(layer) for index, name in enumerate(layer)})
 
 
-def _place(layers: Sequence[Sequence[str]], height: int) -> dict[str, tuple[float, float]]:
+def place_layers(layers: Sequence[Sequence[str]], sizes: Sizes) -> dict[str, tuple[float, float]]:
+    """Return the upper left corner of each box: a layer a column, in the middle of the height."""
+    _, height = sizes.measure(layers)
+    step_x, step_y = float(sizes.width + sizes.gap_x), float(sizes.height + sizes.gap_y)
     places = {}
     for column, layer in enumerate(layers):
-        top = (height - len(layer) * (_NODE_HEIGHT + _GAP_Y) + _GAP_Y) / 2
+        top = (height - len(layer) * step_y + sizes.gap_y) / 2
         for row, name in enumerate(layer):
-            places[name] = (
-                _MARGIN + column * float(_NODE_WIDTH + _GAP_X),
-                top + row * float(_NODE_HEIGHT + _GAP_Y),
-            )
+            places[name] = (sizes.margin + column * step_x, top + row * step_y)
     return places
 
 
-def _draw_edge(start: tuple[float, float], end: tuple[float, float]) -> Markup:
-    x1, y1 = start[0] + _NODE_WIDTH, start[1] + _NODE_HEIGHT / 2
-    x2, y2 = end[0], end[1] + _NODE_HEIGHT / 2
+def draw_edge(
+    start: tuple[float, float], end: tuple[float, float], sizes: Sizes, css: str = "edge", **attributes: str
+) -> Markup:
+    """Draw a line from the right of one box to the left of another."""
+    x1, y1 = start[0] + sizes.width, start[1] + sizes.height / 2
+    x2, y2 = end[0], end[1] + sizes.height / 2
     middle = (x1 + x2) / 2
-    return draw("path", "edge", d=f"M{x1:.1f} {y1:.1f}C{middle:.1f} {y1:.1f} {middle:.1f} {y2:.1f} {x2:.1f} {y2:.1f}")
+    path = f"M{x1:.1f} {y1:.1f}C{middle:.1f} {y1:.1f} {middle:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"
+    return draw("path", css, d=path, **attributes)
 
 
 def _draw_node(node: GraphNode, place: tuple[float, float], focus: bool, address: str | None) -> Markup:

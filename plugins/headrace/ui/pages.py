@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse
 
-from headrace.ui import pages_airflow, pages_incident, pages_incidents, pages_models, pages_quarantine
+from headrace.ui import pages_airflow, pages_incident, pages_incidents, pages_lineage, pages_models, pages_quarantine
 from headrace.ui.pages_links import Links
 from headrace.ui.pages_render import render_error
 from headrace.ui.security import Reading
@@ -15,6 +15,7 @@ router.include_router(pages_incidents.router)
 router.include_router(pages_incident.router)
 router.include_router(pages_quarantine.router)
 router.include_router(pages_models.router)
+router.include_router(pages_lineage.router)
 router.include_router(pages_airflow.router)
 
 

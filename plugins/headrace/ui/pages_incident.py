@@ -7,8 +7,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from headrace.exceptions import UnknownDatasetError
 from headrace.ledger import queries
 from headrace.ledger.database import Ledger
+from headrace.ledger.impact import Impact
 from headrace.ledger.views import GraphNode, IncidentDetail, QuarantineRow, ResultRow
 from headrace.quality.incidents import PartitionState
 from headrace.ui.api_read import RowId, require_readable
@@ -20,8 +22,9 @@ from headrace.ui.formatting import list_columns, show_expected
 from headrace.ui.formatting_events import describe_timeline
 from headrace.ui.pages_links import Links
 from headrace.ui.pages_render import render
-from headrace.ui.security import Reading
+from headrace.ui.security import Access, Reading
 from headrace.ui.visible import load_detail
+from headrace.ui.visible_lineage import find_impact_of
 
 router = APIRouter(include_in_schema=False)
 
@@ -40,6 +43,7 @@ def show_incident(request: Request, incident_id: RowId, access: Reading, ledger:
     held = [key for key in aside if key in waiting]
     failing = [each.partition_key for each in detail.partitions if each.state == PartitionState.FAILING]
     unsettled = [each.partition_key for each in detail.partitions if each.partition_key in {*aside, *failing}]
+    shown_partition = max(unsettled or [each.partition_key for each in detail.partitions], default=None)
     explained = _explain_result(detail.result)
     statistics, more = draw_statistics(detail.statistics, detail.row.column)
     return render(
@@ -60,7 +64,8 @@ def show_incident(request: Request, incident_id: RowId, access: Reading, ledger:
         statistics_more=more,
         statistics_baseline=(detail.statistics.get("baseline") or {}).get("partition_key"),
         graph=draw_graph(detail.graph, detail.row.dataset, lambda node: _link_node(node, incident_id, links)),
-        shown_partition=max(unsettled or [each.partition_key for each in detail.partitions], default=None),
+        shown_partition=shown_partition,
+        impact=_find_impact(ledger, access, detail, shown_partition, unsettled),
         quarantine=_load_rows(ledger, detail.quarantine),
         timeline=describe_timeline(detail.events),
         docs=links.docs(detail.docs),
@@ -79,6 +84,18 @@ def show_consequences(request: Request, incident_id: RowId, access: Reading, led
     require_readable(incident_id, access, ledger)
     unresolved = [row for row in load_detail(ledger, incident_id, access).consequences if row.state != "resolved"]
     return render(request, "consequences.html", access, rows=unresolved, may_act=False)
+
+
+def _find_impact(
+    ledger: Ledger, access: Access, detail: IncidentDetail, shown: str | None, unsettled: Sequence[str]
+) -> Impact | None:
+    """Return what the incident's partitions reach, as ``headrace impact --partition`` says of each."""
+    if shown is None:
+        return None
+    try:
+        return find_impact_of(ledger, access.filter_dag_ids(ledger), detail.row.dataset, shown, also=unsettled)
+    except UnknownDatasetError:
+        return None  # a check may speak of what no run recorded
 
 
 def _list_decisions(detail: IncidentDetail, unsettled: Sequence[str], held: Sequence[str]) -> list[Any]:

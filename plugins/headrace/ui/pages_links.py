@@ -63,6 +63,15 @@ class Links:
     def model(self, name: str, **query: object) -> str:
         return f"{self.base}/models/{path_segment(name)}{_encode(query)}"
 
+    def model_version(self, version: str) -> str:
+        """Return the address of ``<model>@<number>`` on its model's page."""
+        name, _, number = version.rpartition("@")
+        return f"{self.model(name)}#v{path_segment(number)}"
+
+    def lineage(self, dataset: str = "", partition_key: str = "", direction: str = "both") -> str:
+        shown = None if direction == "both" else direction
+        return f"{self.base}/lineage{_encode({'dataset': dataset, 'partition_key': partition_key, 'direction': shown})}"
+
     def compare(self, name: str, a: int, b: int) -> str:
         return f"{self.base}/models/{path_segment(name)}/compare?{urlencode({'a': a, 'b': b})}"
 
