@@ -71,7 +71,7 @@ def tell_run(run: Mapping[str, Any]) -> str:
 def _draw_node(node: LineageNode, place: tuple[float, float]) -> Markup:
     x, y = place
     folded = node.members > 1
-    where = f"{node.members:,} contents" if folded else show_partition(node.partition_key)
+    where = f"{node.members:,} versions" if folded else show_partition(node.partition_key)
     lines = (where, "" if folded else node.content, show_count(node.rows, "row") if node.rows is not None else "")
     models = _tell_models(node.models)
     said = f"{node.dataset}, {', '.join(line for line in lines if line)}: {tell_verdict(node)}"
@@ -95,7 +95,7 @@ def _draw_node(node: LineageNode, place: tuple[float, float]) -> Markup:
     text = " ".join(
         [node.dataset, node.partition_key, node.fingerprint, node.kind, *(m["name"] for m in node.models[:50])]
     )
-    return draw("a", css, content, href=f"#row-{node.id}", id=node.id, data_text=text.casefold())
+    return draw("a", css, content, href=f"#row-{node.id}", id=node.id, data_text=show_overrides(text.casefold()))
 
 
 def _draw_runs(
@@ -105,15 +105,15 @@ def _draw_runs(
     runs = {run["id"]: run for edge in picture.above[name] for run in edge.runs}
     x, y = place[0] - 8, place[1] + SIZES.height / 2
     if not runs:
-        return draw("g", "by", write("not yours to read", "run", x, y - 6, "end"), data_of=name)
+        return draw("g", "by", write("not yours to read", "run", x, y - 8, "end"), data_of=name)
     newest = runs[max(runs)]
     more = f" +{len(runs) - 1}" if len(runs) > 1 else ""
     title = f"{newest['job']} of {newest['dag_id']}, run {newest['run_id']}, {newest['state']}"
     content = Markup("").join(
         [
             Markup("<title>{}</title>").format(show_overrides(title)),
-            write(_cut(f"by {tell_run(newest)}", _RUN_FITS - len(more)) + more, "run", x, y - 6, "end"),
-            write(_cut(str(newest["run_id"]), _RUN_FITS), "run id", x, y + 14, "end"),
+            write(_cut(f"by {tell_run(newest)}", _RUN_FITS - len(more)) + more, "run", x, y - 8, "end"),
+            write(_cut(str(newest["run_id"]), _RUN_FITS), "run id", x, y + 16, "end"),
         ]
     )
     return draw("a", "by", content, href=link_run(newest), data_of=name, data_leave="", tabindex=-1)

@@ -18,8 +18,6 @@
   let hits = [];
   let hit = -1;
 
-  // ---- what is in sight ----
-
   const ratio = () => view.clientHeight / view.clientWidth;
 
   function show(x, y, w) {
@@ -49,14 +47,27 @@
 
   function reveal(node) {
     const box = boxes.get(node);
-    const inside = box.x >= shown.x && box.x + box.width <= shown.x + shown.w && box.y >= shown.y && box.y + box.height <= shown.y + shown.h;
-    if (!inside) centre(node);
+    const inside = (at, size, from, all) => at >= from && at + size <= from + all;
+    if (!inside(box.x, box.width, shown.x, shown.w) || !inside(box.y, box.height, shown.y, shown.h)) centre(node);
+  }
+
+  let width = view.clientWidth;
+
+  function keepScale() {
+    const scale = width / shown.w;
+    width = view.clientWidth;
+    show(shown.x, shown.y, width / scale);
   }
 
   function begin() {
-    fit();
     // Whole if it can be read so, else what was asked about in the middle.
-    if (view.clientWidth / shown.w < 0.7) centre(asked, view.clientWidth / (view.clientWidth < 600 ? 0.75 : 0.9));
+    const most = Math.min(innerHeight * 0.68, 720);
+    const scale = Math.min(1, view.clientWidth / whole.w, most / whole.h);
+    const legible = scale >= 0.7 ? scale : view.clientWidth < 600 ? 0.8 : 0.9;
+    view.style.height = `${Math.max(300, Math.min(most, whole.h * legible + 32))}px`;
+    centre(asked, view.clientWidth / legible);
+    const into = (at, size, all) => (size >= all ? (all - size) / 2 : Math.min(Math.max(at, 0), all - size)); // no empty half
+    show(into(shown.x, shown.w, whole.w), into(shown.y, shown.h, whole.h), shown.w);
   }
 
   // ---- wheel, drag, pinch ----
@@ -135,7 +146,7 @@
       what.append(...[...cell.childNodes].map((each) => each.cloneNode(true)));
       list.append(name, what);
     }
-    show(shown.x, shown.y, shown.w); // the panel took some of the width
+    keepScale(); // the panel took some of the width
     reveal(node);
     if (focus) byId("panel-h").focus({ preventScroll: true });
     if (getComputedStyle(panel.parentElement).display === "block") panel.scrollIntoView({ block: "nearest" });
@@ -148,7 +159,7 @@
   function close() {
     const node = chosen;
     choose(null);
-    show(shown.x, shown.y, shown.w);
+    keepScale();
     node?.focus({ preventScroll: true });
   }
 
@@ -201,26 +212,22 @@
     byId("hits").textContent = `${hit + 1} of ${hits.length}`;
   });
 
-  // ---- keys ----
-
   const middle = (node) => boxes.get(node).y;
   const nearest = (from, some) => some.sort((a, b) => Math.abs(middle(a) - middle(from)) - Math.abs(middle(b) - middle(from)))[0];
 
-  const STEPS = {
-    ArrowRight: (node) => nearest(node, edges.filter((edge) => edge.dataset.up === node.id).map((edge) => nodeOf(edge.dataset.down))),
-    ArrowLeft: (node) => nearest(node, edges.filter((edge) => edge.dataset.down === node.id).map((edge) => nodeOf(edge.dataset.up))),
-    ArrowDown: (node) => nearest(node, nodes.filter((other) => boxes.get(other).x === boxes.get(node).x && middle(other) > middle(node))),
-    ArrowUp: (node) => nearest(node, nodes.filter((other) => boxes.get(other).x === boxes.get(node).x && middle(other) < middle(node))),
-  };
+  const along = (here, there) => (node) => nearest(node, edges.filter((edge) => edge.dataset[here] === node.id).map((edge) => nodeOf(edge.dataset[there])));
+  const beside = (sign) => (node) => nearest(node, nodes.filter((other) => boxes.get(other).x === boxes.get(node).x && sign * (middle(other) - middle(node)) > 0));
+  const STEPS = { ArrowRight: along("up", "down"), ArrowLeft: along("down", "up"), ArrowDown: beside(1), ArrowUp: beside(-1) };
   const ZOOMS = { "+": () => zoom(1.3), "=": () => zoom(1.3), "-": () => zoom(1 / 1.3), 0: fit };
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
     const node = event.target.closest?.("a.node");
-    if (event.key === "Escape" && chosen) return close();
-    const does = node && STEPS[event.key] ? () => STEPS[event.key](node)?.focus({ preventScroll: true }) : ZOOMS[event.key];
+    const step = node && STEPS[event.key];
+    const does = event.key === "Escape" && chosen ? close : step ? () => step(node)?.focus({ preventScroll: true }) : ZOOMS[event.key];
     if (!does) return;
     event.preventDefault();
+    event.stopImmediatePropagation();
     does();
   });
   svg.addEventListener("focusin", (event) => {
@@ -236,7 +243,7 @@
   byId("fit").addEventListener("click", fit);
   byId("centre").addEventListener("click", () => centre(chosen ?? asked, Math.min(shown.w, view.clientWidth)));
   byId("close").addEventListener("click", close);
-  new ResizeObserver(() => show(shown.x, shown.y, shown.w)).observe(view);
+  new ResizeObserver(keepScale).observe(view);
   byId("tools").hidden = false;
   view.classList.add("live");
   begin();
