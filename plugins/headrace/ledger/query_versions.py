@@ -24,6 +24,8 @@ from headrace.ledger.schema import (
 from headrace.ledger.statements import chunk
 
 MOST = 5_000
+FEW, NEWEST_MODELS = 200, 100
+"""Of more data versions than these, only the models that answer are named, and of the others the newest."""
 UNTOLD = 0
 """Stands for a run in an edge, where who reads may not know it."""
 
@@ -52,7 +54,8 @@ class LineageView:
         partition_key: ``""`` for all of it.
         start: Ids of the versions that were asked about.
         versions: By id: dataset, partition_key, fingerprint, kind, rows, uri, first_seen, last_seen, and ``verdict``
-            (the decision that stands, or None) and ``models`` (names of the model versions trained on it, and aliases).
+            (the decision that stands, or None) and ``models`` (names of the model versions trained on it, and aliases;
+            of many data versions those that answer, and the newest).
         runs: By id: job, kind, state, dag_id, run_id, partition_key, ended, code, execution_id.
         edges: From version, run, to version; run :data:`UNTOLD` where who reads is not told which.
         truncated: There is more.
@@ -199,8 +202,9 @@ def _load_versions(connection: Connection, ids: Sequence[int]) -> dict[int, dict
     decisions = load_decisions(connection, places)
     for each in found.values():
         each["verdict"] = decisions.get((each["dataset"], each["partition_key"]))
+    v = model_version.c
+    named = None if len(ids) <= FEW else _list_named_models(connection)
     for some in chunk(ids):
-        v = model_version.c
         query = (
             select(trained_on.c.version_id, v.model, v.number, model_alias.c.alias)
             .join(model_version, v.trained_model_id == trained_on.c.model_id)
@@ -208,6 +212,8 @@ def _load_versions(connection: Connection, ids: Sequence[int]) -> dict[int, dict
             .where(trained_on.c.version_id.in_(some))
             .order_by(v.model, v.number, model_alias.c.alias)
         )
+        if named is not None:
+            query = query.where(trained_on.c.model_id.in_(named))
         trained: Any = connection.execute(query)
         for version, model, number, alias in trained:
             models = found[version]["models"]
@@ -215,6 +221,13 @@ def _load_versions(connection: Connection, ids: Sequence[int]) -> dict[int, dict
                 models.append({"name": f"{model}@{number}", "aliases": []})
             models[-1]["aliases"] += [alias] if alias else []
     return found
+
+
+def _list_named_models(connection: Connection) -> list[int]:
+    v = model_version.c
+    answering = select(v.trained_model_id).join(model_alias, model_alias.c.model_version_id == v.id)
+    newest = select(v.trained_model_id).order_by(v.trained_model_id.desc()).limit(NEWEST_MODELS)
+    return sorted({*connection.scalars(answering), *connection.scalars(newest)})
 
 
 def _load_runs(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, Any]]:

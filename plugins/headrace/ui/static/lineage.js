@@ -64,7 +64,7 @@
     const most = Math.min(innerHeight * 0.68, 720);
     const scale = Math.min(1, view.clientWidth / whole.w, most / whole.h);
     const legible = scale >= 0.7 ? scale : view.clientWidth < 600 ? 0.8 : 0.9;
-    view.style.height = `${Math.max(300, Math.min(most, whole.h * legible + 32))}px`;
+    view.style.minHeight = `${Math.max(300, Math.min(most, whole.h * legible + 32))}px`;
     centre(asked, view.clientWidth / legible);
     const into = (at, size, all) => (size >= all ? (all - size) / 2 : Math.min(Math.max(at, 0), all - size)); // no empty half
     show(into(shown.x, shown.w, whole.w), into(shown.y, shown.h, whole.h), shown.w);
