@@ -155,6 +155,18 @@ def test_a_hidden_dataset_is_answered_as_one_that_is_not_there(hidden: None, bea
         assert "2013-02" not in wrong_key.text
 
 
+def test_a_model_that_a_hidden_dag_pushes_too_is_left_out(
+    chain: int, ledger: Ledger, bearer: Client, browser: Client
+) -> None:
+    """Its page is not there either: see test_teams."""
+    register_on(ledger, load_settings(), 2, ["2013-01"], dag_id=SECRET)
+    for path in (f"{BASE}/impact", f"{BASE}/lineage", "/headrace/lineage"):
+        asked = f"{path}?dataset=flight_features&partition_key=2013-02"
+        assert "flight_delay@1" in browser("admin").get(asked).text
+        assert "flight_delay@1" not in browser("viewer").get(asked).text
+    assert "flight_delay@1" not in browser("viewer").get(f"/headrace/incidents/{chain}").text
+
+
 def test_who_may_read_no_dag_sees_nothing(ledger: Ledger, bearer: Client, browser: Client) -> None:
     record_month(ledger, "2013-01", dag_id=SECRET)
     assert "raw_weather" in browser("admin").get("/headrace/lineage").text

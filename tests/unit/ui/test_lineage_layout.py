@@ -35,7 +35,7 @@ def view(versions: list[Any], edges: list[tuple[int, int, int]], start: list[int
 
 
 def chain(months: int) -> LineageView:
-    """Three datasets of that many months, each made of the one before; then one model of all."""
+    """Three datasets of that many months, each made of the one before, and one of its last month; a model of all."""
     versions, edges = [], []
     for month in range(months):
         key = f"{2000 + month // 12}-{month % 12 + 1:02d}"
@@ -43,6 +43,7 @@ def chain(months: int) -> LineageView:
         verdict = "block" if month == 4 else "pass"
         versions += [version(id_, f"step{step}", key, verdict) for step, id_ in enumerate(ids)]
         edges += [(ids[0], ids[1], ids[1]), (ids[1], ids[2], ids[2]), (ids[2], 9_000, 9_000)]
+        edges += [(ids[1] - 3, ids[1], ids[1])] if month else []  # it looks back
     model = version(9_000, "examples", "", kind="artifact", detail={"mlmd_id": 12})
     runs = [run(id_) for id_ in {edge[1] for edge in edges}]
     return view([*versions, model], edges, [9_000], runs)
