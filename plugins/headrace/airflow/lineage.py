@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.airflow.ledger import list_datasets, open_task_ledger, task_try
-from headrace.contracts.lineage import name_examples, name_file, name_published
+from headrace.contracts.lineage import (
+    name_examples,
+    name_file,
+    name_predictions,
+    name_published,
+    name_versions,
+)
 from headrace.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,11 +25,15 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from headrace.contracts.node_run import NodeOutcome
+    from headrace.contracts.scoring import ScoreOutcome, ScoreRequest
     from headrace.dbt.manifest import DbtManifest
     from headrace.dbt.node_runs import NodeRun
     from headrace.ledger.columns import DatasetColumns
     from headrace.ledger.database import Ledger
+    from headrace.ledger.runs import DataVersion
+    from headrace.ledger.views_models import ModelVersionRow
     from headrace.warehouse.landing import LandedTable
+    from headrace.warehouse.predictions import LoadedPredictions
     from headrace.warehouse.publishing import PublishedPartition
 
 log = logging.getLogger(__name__)
@@ -156,18 +166,10 @@ def record_node(
         outcome: What the node came to.
         read: Partition to its content, of what an ExampleGen read.
     """
-    from headrace.ledger.runs import DataVersion, LineageRun, record_runs
+    from headrace.ledger.runs import LineageRun, record_runs
 
-    def describe(artifact: Mapping[str, Any]) -> DataVersion:
-        kind = str(artifact.get("type") or "Artifact")
-        dataset = name_examples(pipeline) if kind == "Examples" else f"{pipeline}.{kind}"
-        # MLMD's ids begin anew when its store is deleted.
-        fingerprint = f"mlmd:{artifact.get('id')}:{artifact.get('created', 0)}"
-        detail = {"type": kind, "mlmd_id": artifact.get("id")}
-        return DataVersion(dataset, "", fingerprint, "artifact", uri=str(artifact.get("uri") or ""), detail=detail)
-
-    inputs = [describe(each) for artifacts in outcome.inputs.values() for each in artifacts]
-    outputs = [describe(each) for artifacts in outcome.outputs.values() for each in artifacts]
+    inputs = [_describe_artifact(pipeline, each) for artifacts in outcome.inputs.values() for each in artifacts]
+    outputs = [_describe_artifact(pipeline, each) for artifacts in outcome.outputs.values() for each in artifacts]
     run = LineageRun(
         job=f"{pipeline}.{outcome.node}",
         kind="tfx",
@@ -180,6 +182,17 @@ def record_node(
     key = str(context.get("partition_key") or "")
     record_runs(connection, task_try(context), key, [run])
     _add_inputs(connection, context, run.job, key, {id_ for _, id_ in read.values()})
+
+
+def _describe_artifact(pipeline: str, artifact: Mapping[str, Any]) -> "DataVersion":
+    from headrace.ledger.runs import DataVersion
+
+    kind = str(artifact.get("type") or "Artifact")
+    dataset = name_examples(pipeline) if kind == "Examples" else f"{pipeline}.{kind}"
+    # MLMD's ids begin anew when its store is deleted.
+    fingerprint = f"mlmd:{artifact.get('id')}:{artifact.get('created', 0)}"
+    detail = {"type": kind, "mlmd_id": artifact.get("id")}
+    return DataVersion(dataset, "", fingerprint, "artifact", uri=str(artifact.get("uri") or ""), detail=detail)
 
 
 def _add_inputs(connection: "Connection", context: "Context", job: str, key: str, ids: Iterable[int]) -> None:
@@ -225,3 +238,46 @@ def find_contents_read(
         )
         found |= {key: (digest, id_) for (_, key, digest), id_ in ids.items()}
     return found
+
+
+def record_registered(context: "Context", pipeline: str, pusher: "NodeOutcome", version: "ModelVersionRow") -> None:
+    """Record which pushed model became which version of the registry."""
+    from headrace.ledger.models import link_version
+    from headrace.ledger.runs import DataVersion, LineageRun, record_runs
+
+    pushed = [_describe_artifact(pipeline, each) for artifacts in pusher.outputs.values() for each in artifacts]
+    dataset, key = name_versions(version.model), str(version.number)
+    made = DataVersion(dataset, key, version.digest, "model_version", detail={"state": version.state})
+    run = LineageRun(f"register.{version.model}", "register", pushed, [made], code=version.ir)
+    with open_task_ledger() as ledger, ledger.begin() as connection:
+        ids = record_runs(connection, task_try(context), str(context.get("partition_key") or ""), [run])
+        link_version(connection, version, ids[dataset, key, version.digest])
+
+
+def record_scored(
+    context: "Context",
+    settings: Settings,
+    partition_key: str,
+    asset: str,
+    request: "ScoreRequest",
+    outcome: "ScoreOutcome",
+    loaded: "LoadedPredictions",
+) -> None:
+    """Record which content of a partition was scored by which version."""
+    from headrace.ledger.runs import DataVersion, LineageRun, record_runs
+
+    read = [
+        DataVersion(name_published(asset), partition_key, outcome.sha256, "features", outcome.rows, request.data),
+        DataVersion(name_versions(request.model), str(request.number), request.digest, "model_version"),
+    ]
+    names = list_datasets(settings, loaded.relation) or [name_predictions(request.model)]
+    made = [DataVersion(name, partition_key, None, "predictions", loaded.rows, loaded.relation) for name in names]
+    run = LineageRun(
+        f"score.{request.model}",
+        "score",
+        read,
+        made,
+        detail={"signature": outcome.signature, "seconds": outcome.seconds},
+    )
+    with open_task_ledger() as ledger:
+        record_runs(ledger, task_try(context), partition_key, [run])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Context
 
 from headrace.airflow.ledger import open_task_ledger
+from headrace.airflow.lineage import record_registered
 from headrace.contracts.files import ContractError
 from headrace.contracts.node_run import NodeOutcome
 from headrace.contracts.pipeline import SOURCES_FILE, Build, CompiledPipeline
@@ -53,6 +54,7 @@ def register_pushed_model(settings: Settings, context: Context, pipeline: str, n
     with open_task_ledger() as ledger:
         facts = _gather(ledger, folder, task.dag_id, str(context["run_id"]), pipeline, pushed.name, pusher, outcomes)
         version = register_version(ledger, load_settings(), pushed, facts, sources=folder / SOURCES_FILE)
+    record_registered(context, pipeline, pusher, version)
     log.info("Registered as %s, digest %s", version.name, version.digest[:12])
 
 

@@ -100,3 +100,18 @@ def name_published(asset: str) -> str:
 def name_file(dataset: str) -> str:
     """Return what is checked when a file lands in a raw table: the file, for the table keeps what it had."""
     return f"{dataset}.file"
+
+
+def name_versions(model: str) -> str:
+    """Return the dataset of a model's versions in the registry: the partition is a version's number."""
+    return f"{model}.versions"
+
+
+def name_deployed(model: str) -> str:
+    """Return the dataset of what answers for a model: the partition is a deployment's generation."""
+    return f"{model}.deployed"
+
+
+def name_predictions(model: str) -> str:
+    """Return the dataset of a model's predictions, as that of the dbt source ``predictions.<model>``."""
+    return f"predictions_{model}"

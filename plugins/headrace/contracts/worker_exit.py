@@ -25,4 +25,4 @@ class WorkerExit(IntEnum):
     INPUTS_UNRESOLVED = 11
     """The node did not run, for an input is missing: an upstream node has not succeeded in this run."""
     DATA_UNUSABLE = 12
-    """``score``: the model or the data cannot be read or do not fit together."""
+    """``score``, ``predict``: the model or the data cannot be read or do not fit together."""

@@ -26,7 +26,7 @@ from headrace.ledger.schema import (
 from headrace.ledger.statements import chunk
 
 SHOWN = 200
-DATA_RUNS = ("land", "dbt", "gate", "publish")
+DATA_RUNS = ("land", "dbt", "gate", "publish", "score")
 """Through these a partition reaches what a pipeline reads; what a pipeline makes of it is found by its models."""
 
 

@@ -95,6 +95,12 @@ def _load_verdicts(connection: Connection, trained_id: int) -> list[dict[str, An
     ]
 
 
+def link_version(connection: Connection, version: ModelVersionRow, data_version_id: int) -> None:
+    """Say under which data version lineage knows a version."""
+    of = model_version.c.id == version.id
+    connection.execute(update(model_version).where(of).values(version_id=data_version_id))
+
+
 def set_state(connection: Connection, version: ModelVersionRow, state: str, why: str | None) -> None:
     """Say what may become of a version, and why."""
     values = {"state": state, "state_why": None if why is None else make_text_safe(why)}

@@ -38,8 +38,8 @@ class DataVersion:
         partition_key: ``""`` for a dataset that has no partitions.
         fingerprint: Of the content; None: derived from the code and the contents that it was made of, for what is not
             read again to be known.
-        kind: ``file``, ``source``, ``model``, ``seed``, ``snapshot``, ``features``, ``artifact``, ``model_version`` or
-            ``predictions``.
+        kind: ``file``, ``source``, ``model``, ``seed``, ``snapshot``, ``features``, ``artifact``, ``model_version``,
+            ``deployment`` or ``predictions``.
         rows: How many; None where nobody counted.
         uri: Where it lies.
         detail: JSON-safe.
@@ -75,7 +75,7 @@ class LineageRun:
 
     Attributes:
         job: For example dbt's id of a node, or ``<pipeline>.<node>``.
-        kind: ``land``, ``dbt``, ``gate``, ``publish``, ``tfx``, ``deploy`` or ``score``.
+        kind: ``land``, ``dbt``, ``gate``, ``publish``, ``tfx``, ``register``, ``deploy`` or ``score``.
         inputs: What it read.
         outputs: What it wrote; one that it read too is only written.
         code: SHA-256 of what ran.
@@ -188,6 +188,22 @@ def find_contents(ledger: Ledger | Connection, kind: str, contents: Iterable[tup
             for row in connection.execute(query):
                 found[row.partition_key, row.fingerprint] = row
     return found
+
+
+def load_published_from(ledger: Ledger | Connection, name: str, partition_key: str) -> list[str]:
+    """Return the datasets that the newest content of a published partition was written from."""
+    with read_on(ledger) as connection:
+        newest = load_current(connection, [(make_name_safe(name), make_name_safe(partition_key, 100))])
+        ids = [int(row.id) for row in newest.values()]
+        made, read = lineage_io.alias("made"), lineage_io.alias("read")
+        query = (
+            select(data_version.c.dataset)
+            .join(read, read.c.version_id == data_version.c.id)
+            .join(made, made.c.run_id == read.c.run_id)
+            .where(made.c.version_id.in_(ids), made.c.role == WRITTEN, read.c.role == READ)
+            .distinct()
+        )
+        return sorted(connection.scalars(query))
 
 
 @dataclass

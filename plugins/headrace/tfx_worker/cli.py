@@ -42,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_compile(commands)
     _add_node(commands)
     _add_score(commands)
+    _add_predict(commands)
     _add_runtime(commands)
     _add_serve(commands)
     return parser
@@ -96,6 +97,14 @@ def _add_score(commands: Any) -> None:
     command.add_argument("--label", help="column that holds what really happened, to be shown beside the answer")
     command.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
     command.set_defaults(run=_score)
+
+
+def _add_predict(commands: Any) -> None:
+    command = commands.add_parser("predict", help="score a whole Parquet file, for a table of predictions")
+    command.add_argument(
+        "--job", type=Path, required=True, help="folder of score_request.json, and of what comes of it"
+    )
+    command.set_defaults(run=_predict)
 
 
 def _add_runtime(commands: Any) -> None:
@@ -154,6 +163,12 @@ def _score(options: argparse.Namespace) -> int:
 
     print_scores(options.model, options.data, options.rows, options.signature, options.label, options.json)
     return WorkerExit.OK
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from headrace.tfx_worker.predict import predict
+
+    return predict(options.job.resolve())
 
 
 def _runtime(options: argparse.Namespace) -> int:
