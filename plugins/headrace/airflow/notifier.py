@@ -31,6 +31,22 @@ GRACE_SECONDS = 3
 log = logging.getLogger("headrace.notifier")
 
 
+def heal_deployments(ledger: Ledger) -> list[str]:
+    """Tell model servers what the ledger says, where the process that decided it was killed before it told them.
+
+    Raises:
+        LedgerError: The ledger cannot be read or written.
+    """
+    from headrace.registry.reconcile import reconcile
+
+    try:
+        return reconcile(ledger, load_settings())
+    except LedgerError:
+        raise
+    except HeadraceError as error:
+        return [f"deployments could not be looked after: {error.message}"]
+
+
 class Stop:
     """Whether SIGTERM, SIGINT or SIGHUP has come.
 
@@ -100,6 +116,7 @@ def run(
         f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
         clock=clock,
         tell=note,
+        heal=heal_deployments,
     )
     try:
         work(loop, once, stop)

@@ -3,7 +3,7 @@
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -76,15 +76,17 @@ class NotifierLoop:
         *,
         clock: Callable[[], datetime] = utc_now,
         tell: Callable[[Delivered], None] = lambda delivered: None,
+        heal: Callable[[Ledger], Iterable[str]] = lambda ledger: (),
     ) -> None:
         self.routes = Routes()
         self._ledger, self._file, self._base_url, self._owner = ledger, routes_file, base_url, owner
-        self._clock, self._tell = clock, tell
+        self._clock, self._tell, self._heal = clock, tell, heal
         self._running: dict[str, tuple[Leased, DeliveryProcess]] = {}
         self._unmarked: list[tuple[Leased, str]] = []
         self._seen: object = None
         self._file_was_there: bool | None = None
         self._next_tick = 0.0
+        self._healed: list[str] = []
 
     @property
     def is_idle(self) -> bool:
@@ -167,6 +169,11 @@ class NotifierLoop:
             FILE_WAS_THERE: bool(self._file_was_there),
         }
         record_heartbeat(self._ledger, NOTIFIER, detail, now)
+        healed = list(self._heal(self._ledger))
+        for done in healed:
+            if done not in self._healed:  # what cannot be mended is said once
+                log.warning("%s", done)
+        self._healed = healed
 
     def _route(self) -> int:
         now, count = self._clock(), 0

@@ -18,6 +18,7 @@ from headrace.ledger.verdicts import load_current
 from headrace.ledger.views_models import ModelVersionRow, VersionFacts
 
 _ALL = 2**31
+DECIDES_WHAT_ANSWERS = ("promote", "rollback", "undo")
 
 
 def find_registered(connection: Connection, facts: VersionFacts, digest: str) -> ModelVersionRow | None:
@@ -137,14 +138,15 @@ def add_deployment(
     approval: Mapping[str, Any] | None = None,
     incident_id: int | None = None,
 ) -> int:
-    """Write a decision about what answers, of the next generation; what was still pending is superseded.
+    """Write a decision, of the next generation; one of what answers supersedes what was still pending.
 
     Returns:
         Its generation.
     """
-    of_model = deployment.c.model == version.model
-    pending = update(deployment).where(of_model, deployment.c.state == "pending")
-    connection.execute(pending.values(state="superseded"))
+    if action in DECIDES_WHAT_ANSWERS:
+        of_model = deployment.c.model == version.model
+        pending = update(deployment).where(of_model, deployment.c.state == "pending")
+        connection.execute(pending.values(state="superseded"))
     generation = load_generation(connection, version.model) + 1
     connection.execute(
         insert(deployment),

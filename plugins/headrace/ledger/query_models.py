@@ -108,6 +108,15 @@ def list_deployments(ledger: Ledger | Connection, model: str, *, limit: int = 10
         return [_build_deployment(row) for row in connection.execute(query)]
 
 
+def load_pending(connection: Connection, model: str) -> DeploymentRow | None:
+    """Load the decision that not every server is known to follow yet; None where there is none."""
+    d = deployment.c
+    of = (d.model == make_name_safe(model)) & (d.state == "pending")
+    generation = connection.scalar(select(func.max(d.generation)).where(of))
+    found = list_deployments(connection, model, limit=MOST) if generation is not None else []
+    return next((row for row in found if row.generation == generation), None)
+
+
 def load_generation(connection: Connection, model: str) -> int:
     """Return the generation of a model's newest deployment; 0 where there was none."""
     query = select(func.max(deployment.c.generation)).where(deployment.c.model == make_name_safe(model))

@@ -32,6 +32,9 @@ from headrace.ledger.schema import (
 from headrace.ledger.statements import chunk, tell_time, upsert_rows
 from headrace.ledger.views import TaskTry
 
+NO_DAG = "headrace"
+"""Under which a decision is filed on what no DAG has spoken of: nobody but an administrator sees it."""
+
 
 @dataclass(frozen=True)
 class Tainted:
@@ -65,7 +68,7 @@ def quarantine_partition(
     result = CheckResult(TOOL, dataset, key, QUARANTINED, None, Severity.CRITICAL, Status.FAILED, message)
     with ledger.begin() as connection:
         found = find_versions_trained_on(connection, dataset, key)
-        task = TaskTry(_find_dag(connection, dataset), f"quarantine__{now.isoformat()}", BY_HAND)
+        task = TaskTry(_find_dag(connection, dataset) or NO_DAG, f"quarantine__{now.isoformat()}", BY_HAND)
         record_results(connection, task, [result], now=now)
         query = select(incident.c.id, incident.c.check_id).join(check, check.c.id == incident.c.check_id)
         query = query.where(check.c.dataset == name, check.c.tool == TOOL, check.c.name == QUARANTINED)
@@ -95,7 +98,8 @@ def list_dags_reached(ledger: Ledger, dataset: str, partition_key: str) -> list[
         UnknownDatasetError: Nothing is known of such a dataset.
     """
     with ledger.connect() as connection:
-        found = {_find_dag(connection, dataset)}
+        own = _find_dag(connection, dataset)
+        found = {own} if own is not None else set()
         for some in chunk(find_versions_trained_on(connection, dataset, make_name_safe(partition_key, 100))):
             models = select(model_version.c.model).where(model_version.c.id.in_(some)).distinct()
             rows = connection.execute(models).all()
@@ -117,8 +121,8 @@ def comment_incident(ledger: Ledger, incident_id: int, text: str, *, now: dateti
         write_timeline(connection, [Entry(case, "commented", {"text": text})], tell_time(now))
 
 
-def _find_dag(connection: Connection, dataset: str) -> str:
-    """Return the DAG that last spoke of a dataset: by that Airflow says who may see its incident."""
+def _find_dag(connection: Connection, dataset: str) -> str | None:
+    """Return the DAG that last spoke of a dataset: by that Airflow says who may see its incident; None: none did."""
     name = make_name_safe(dataset)
     checked = (
         select(attempt.c.dag_id)
@@ -144,6 +148,4 @@ def _find_dag(connection: Connection, dataset: str) -> str:
         .limit(1)
     )
     found: str | None = connection.scalar(checked) or connection.scalar(written) or connection.scalar(trained)
-    if found is None:
-        found = connection.scalar(select(attempt.c.dag_id).order_by(attempt.c.id.desc()).limit(1))
-    return found or "headrace"
+    return found

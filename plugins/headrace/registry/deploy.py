@@ -5,6 +5,7 @@ are written that servers follow, and the servers are waited for. A process that 
 :func:`headrace.registry.reconcile.reconcile`, or the same call again, ends.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +14,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection
 
 from headrace.contracts.deployment import CHALLENGER, CHAMPION, PREVIOUS
-from headrace.exceptions import DeploymentError, PromotionRefusedError
+from headrace.exceptions import DeploymentError, HeadraceError, PromotionRefusedError
 from headrace.ledger import models
 from headrace.ledger.audit import require_text
 from headrace.ledger.database import Ledger
@@ -22,7 +23,7 @@ from headrace.ledger.query_models import (
     list_once_champion,
     list_versions,
     load_aliases,
-    load_generation,
+    load_pending,
     load_version,
 )
 from headrace.ledger.rolled_back import end_rolled_back, record_rolled_back
@@ -33,6 +34,7 @@ from headrace.registry.prune import drop_version, prune_versions
 from headrace.registry.servers import ServerState, wait_until_serving
 from headrace.settings import Settings
 
+log = logging.getLogger(__name__)
 WAIT_SECONDS = 30.0
 ANY: Literal["any"] = "any"
 
@@ -141,10 +143,8 @@ def rollback(
     """
     actor, reason = require_text(actor, "the actor's name", 500), require_text(reason, "the reason")
     with ledger.connect() as connection:
-        unfinished = _find_unfinished(connection, model)
-        if unfinished is not None and (unfinished.action != "rollback" or to not in (None, unfinished.number)):
-            unfinished = None
-        target = None if unfinished is not None else _choose_target(connection, model, to)
+        is_begun = _is_begun(connection, model, to, expected_champion)
+        target = None if is_begun else _choose_target(connection, model, to)
     if target is not None:
         place_version(settings, model, target.number, target.digest)
         now = tell_time(now)
@@ -154,6 +154,9 @@ def rollback(
             target = _choose_target(connection, model, target.number)
             champion = load_version(connection, model, aliases[CHAMPION])
             models.set_alias(connection, CHAMPION, target, actor, reason, now)
+            models.set_state(connection, target, CANDIDATE, None)
+            if aliases.get(CHALLENGER) == target.number:
+                models.drop_alias(connection, model, CHALLENGER)
             models.set_state(connection, champion, BLOCKED, f"rolled back by {actor}: {reason}")
             _set_previous(connection, model, target.number, actor, reason, now)
             incident_id = record_rolled_back(connection, champion, target, actor, reason, now, incident_id)
@@ -262,9 +265,10 @@ def finish_deployment(ledger: Ledger, settings: Settings, model: str, wait: floa
     """
     write_deployment(ledger, settings, model)
     with ledger.connect() as connection:
-        newest = list_deployments(connection, model, limit=1)[0]
+        pending = load_pending(connection, model)
+        newest = pending or list_deployments(connection, model, limit=1)[0]
         champion = load_aliases(connection, model).get(CHAMPION)
-    if newest.state != "pending" or champion is None:
+    if pending is None or champion is None:
         return Deployed(newest)
     states = wait_until_serving(settings, model, champion, wait)
     name = f"{model}@{champion}"
@@ -284,7 +288,10 @@ def finish_deployment(ledger: Ledger, settings: Settings, model: str, wait: floa
         )  # fmt: skip
     with ledger.begin() as connection:
         models.end_deployment(connection, model, newest.generation, "live", tell_time(None))
-    prune_versions(ledger, settings, model, load_policy(settings, model).keep_versions)
+    try:
+        prune_versions(ledger, settings, model, load_policy(settings, model).keep_versions)
+    except HeadraceError as error:  # every server follows by now: what is left over is the next one's to remove
+        log.warning("Versions that are not needed any more were not all removed: %s", error.message)
     newest = next(row for row in list_deployments(ledger, model) if row.generation == newest.generation)
     return Deployed(newest, tuple(states))
 
@@ -293,8 +300,9 @@ def _undo(ledger: Ledger, settings: Settings, failed: DeploymentRow, why: str) -
     """Take back a promotion that a server could not follow, unless something was decided since."""
     model, actor, now = failed.model, "headrace", tell_time(None)
     with ledger.begin() as connection:
-        if load_generation(connection, model) != failed.generation or failed.number is None:
-            return
+        pending = load_pending(connection, model)
+        if pending is None or pending.generation != failed.generation or failed.number is None:
+            return  # something was decided since
         version = load_version(connection, model, failed.number)
         before = None if failed.from_number is None else load_version(connection, model, failed.from_number)
         models.end_deployment(connection, model, failed.generation, "failed", now, why)
@@ -319,14 +327,17 @@ def _note(
     now: datetime,
 ) -> None:
     """Write a decision that no server is waited for; one that is waited for stays so."""
-    pending = _find_unfinished(connection, version.model)
-    state = "live" if pending is None else "pending"
-    models.add_deployment(connection, action, version, since, actor, reason, now, state=state)
+    models.add_deployment(connection, action, version, since, actor, reason, now, state="live")
 
 
-def _find_unfinished(connection: Connection, model: str) -> DeploymentRow | None:
-    newest = next(iter(list_deployments(connection, model, limit=1)), None)
-    return newest if newest is not None and newest.state == "pending" else None
+def _is_begun(connection: Connection, model: str, to: int | None, expected: int | str | None) -> bool:
+    """Return whether the rollback that is asked for is the one that is not ended yet, and still the right one."""
+    pending = load_pending(connection, model)
+    if pending is None or pending.action != "rollback" or pending.number is None:
+        return False
+    if to not in (None, pending.number) or expected not in (ANY, pending.from_number):
+        return False
+    return load_version(connection, model, pending.number).usable
 
 
 def _choose_target(connection: Connection, model: str, to: int | None) -> ModelVersionRow:
@@ -359,6 +370,23 @@ def _find_earlier(connection: Connection, model: str, than: int) -> ModelVersion
     """Return the last champion before a version that may still answer."""
     earlier = (load_version(connection, model, number) for number in list_once_champion(connection, model))
     return next((version for version in earlier if version.number != than and version.usable), None)
+
+
+def renew_previous(ledger: Ledger, settings: Settings, model: str, actor: str, reason: str) -> None:
+    """Let ``previous`` be what a rollback would go to now, after data was quarantined.
+
+    Raises:
+        DeploymentError: Servers could not be told.
+        LedgerError: Nothing was changed.
+    """
+    with ledger.begin() as connection:
+        aliases = load_aliases(connection, model)
+        if CHAMPION not in aliases:
+            return
+        _set_previous(connection, model, aliases[CHAMPION], actor, reason, tell_time(None))
+        if load_aliases(connection, model) == aliases:
+            return
+    write_deployment(ledger, settings, model)
 
 
 def _set_previous(connection: Connection, model: str, champion: int, actor: str, reason: str, now: datetime) -> None:

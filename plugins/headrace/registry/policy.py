@@ -125,6 +125,8 @@ def decide_promotion(
     if refused:
         return Decision(Outcome.REFUSE, tuple(refused))
     doubts = [] if compared else [f"{candidate.name} or what answers has no {policy.metric} to compare"]
+    if champion is not None and champion.signature and not candidate.signature:
+        doubts.append(f"{candidate.name} does not say how it is asked, and {champion.name} does")
     if champion is not None and candidate.partition_key < champion.partition_key:
         doubts.append(f"it is of {candidate.partition_key}, and {champion.name} of {champion.partition_key} answers")
     if policy.mode == AUTO and compared and not doubts:
@@ -147,8 +149,8 @@ def _compare_metrics(
 ) -> tuple[list[str], str | None]:
     """Return what is worse than it may be, and a sentence on the comparison; None where nothing can be compared.
 
-    The model that the Evaluator compared with was measured on the same examples, and is the fairer measure; without
-    one the champion's own evaluation is taken.
+    The model that the Evaluator compared with was measured on the same examples, and is the fairer measure. Where it is
+    not the champion, as after a rollback, or there is none, the champion's own evaluation counts too.
     """
     metric = policy.metric
     value = candidate.metrics.get("overall", {}).get(metric)
@@ -157,17 +159,25 @@ def _compare_metrics(
     if champion is None or champion.number == candidate.number:
         return [], f"{candidate.name} has {metric} {value:.4f}; no other version answers"
     baseline = candidate.metrics.get("baseline") or {}
-    same_examples = metric in baseline
-    other = baseline.get(metric, champion.metrics.get("overall", {}).get(metric))
-    if other is None:
-        return [], None
-    number = (candidate.baseline or {}).get("version") if same_examples else champion.number
-    who = f"{candidate.model}@{number}" if number else "its baseline"
-    where = "on the same examples" if same_examples else "on its own examples"
-    told = f"{candidate.name} has {metric} {value:.4f}, {who} {other:.4f} {where}"
-    worse = []
-    if value - other < policy.min_gain:
-        worse.append(f"{told}: a difference of {value - other:+.4f}, where {policy.min_gain:+g} is the least")
+    number = (candidate.baseline or {}).get("version")
+    others = []
+    if baseline.get(metric) is not None:
+        who = f"{candidate.model}@{number}" if number else "its baseline"
+        others.append((who, baseline[metric], "on the same examples"))
+    if number != champion.number or not others:
+        own = champion.metrics.get("overall", {}).get(metric)
+        if own is None:
+            return [], None
+        others.append((champion.name, own, "on its own examples"))
+    said, worse = [], []
+    for who, other, where in others:
+        said.append(f"{who} {other:.4f} {where}")
+        if value - other < policy.min_gain:
+            worse.append(
+                f"{candidate.name} has {metric} {value:.4f}, {said[-1]}: a difference of {value - other:+.4f}, where "
+                f"{policy.min_gain:+g} is the least"
+            )
+    told = f"{candidate.name} has {metric} {value:.4f}, {', '.join(said)}"
     for each in candidate.metrics.get("slices", ()):
         had, has = (each.get("baseline") or {}).get(metric), each.get("metrics", {}).get(metric)
         examples = each.get("metrics", {}).get(COUNT)
@@ -216,4 +226,13 @@ def _explain_tensors(
             said.append(f"{who}'s {signature} {lacks} {name}{known}")
         elif there[name].get("dtype") != tensor.get("dtype"):
             said.append(f"the {kind} {name} of {who}'s {signature} has another type than it had")
+        elif not _fits(tensor.get("shape"), there[name].get("shape")):
+            said.append(f"the {kind} {name} of {who}'s {signature} has another shape than it had")
     return said
+
+
+def _fits(wanted: Sequence[int] | None, there: Sequence[int] | None) -> bool:
+    """Whether a shape is one of those that are wanted; -1 is any size, and an unknown rank is not held against it."""
+    if wanted is None or there is None:
+        return True
+    return len(wanted) == len(there) and all(size in (-1, have) for size, have in zip(wanted, there, strict=True))

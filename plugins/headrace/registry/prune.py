@@ -1,14 +1,12 @@
 """Removing the files of versions that are neither in use nor among the newest; orchestration interpreter."""
 
-import shutil
-from pathlib import Path
-
 from headrace.ledger import models
 from headrace.ledger.database import Ledger
-from headrace.ledger.query_models import list_versions
+from headrace.ledger.query_models import list_versions, load_aliases
 from headrace.ledger.views_models import DELETED
+from headrace.registry.deployment_files import locked_model
 from headrace.registry.register import find_version_folder
-from headrace.registry.trees import as_registry_error
+from headrace.registry.trees import remove_tree
 from headrace.settings import Settings
 
 
@@ -31,8 +29,7 @@ def prune_versions(ledger: Ledger, settings: Settings, model: str, keep: int) ->
     for place, version in enumerate(versions):
         if version.aliases:
             continue
-        served = settings.serving_dir / model / str(version.number)
-        _remove(served)
+        _drop_served(ledger, settings, model, version.number)
         if place >= keep and version.state != DELETED:
             with ledger.begin() as connection:
                 (again,) = [row for row in list_versions(connection, model) if row.number == version.number]
@@ -50,11 +47,14 @@ def drop_version(settings: Settings, model: str, number: int) -> None:
     Raises:
         RegistryError: They could not all be removed.
     """
-    _remove(settings.serving_dir / model / str(number))
-    _remove(find_version_folder(settings, model, number))
+    remove_tree(settings.serving_dir / model / str(number))
+    remove_tree(find_version_folder(settings, model, number))
 
 
-def _remove(folder: Path) -> None:
-    with as_registry_error(f"remove {folder}"):
-        if folder.is_dir():
-            shutil.rmtree(folder)
+def _drop_served(ledger: Ledger, settings: Settings, model: str, number: int) -> None:
+    """Remove what servers load a version from, unless it was promoted meanwhile: that one places it under this lock."""
+    with locked_model(settings, model):
+        with ledger.connect() as connection:
+            if number in load_aliases(connection, model).values():
+                return
+        remove_tree(settings.serving_dir / model / str(number))

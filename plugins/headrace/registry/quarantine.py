@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headrace.contracts.deployment import CHAMPION
-from headrace.exceptions import DeploymentError, RegistryError
+from headrace.exceptions import DeploymentError, HeadraceError
 from headrace.ledger.audit import require_text
 from headrace.ledger.database import Ledger
 from headrace.ledger.query_models import list_models
 from headrace.ledger.taints import comment_incident, quarantine_partition
-from headrace.registry.deploy import WAIT_SECONDS, rollback
+from headrace.registry.deploy import WAIT_SECONDS, renew_previous, rollback
 from headrace.registry.deployment_files import load_policy
 from headrace.settings import Settings
 
@@ -81,8 +81,13 @@ def quarantine_and_roll_back(
             done.append(f"{model}@{deployment.number} answers instead of {model}@{number}")
         except DeploymentError as error:
             left.append(f"{model}@{number} was rolled back, but {error.message}")
-        except RegistryError as error:
+        except HeadraceError as error:  # of one model; the others are to be taken back all the same
             left.append(f"{model}@{number} answers on: {error.message}")
+    for model in sorted({model for model, _ in tainted.versions}):
+        try:
+            renew_previous(ledger, settings, model, actor, f"{dataset} {partition_key} was quarantined: {reason}")
+        except DeploymentError as error:
+            left.append(f"{model}: {error.message}")
     for sentence in left:
         comment_incident(ledger, tainted.incident_id, sentence)
     versions = [f"{model}@{number}" for model, number in tainted.versions]

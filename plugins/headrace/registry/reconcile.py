@@ -6,13 +6,13 @@ import socket
 from pathlib import Path
 
 from headrace.contracts.deployment import CHAMPION
-from headrace.exceptions import RegistryError
+from headrace.exceptions import HeadraceError, LedgerError
 from headrace.ledger.database import Ledger
-from headrace.ledger.query_models import list_deployments, list_models
+from headrace.ledger.query_models import list_models, load_pending
 from headrace.ledger.views_models import ModelRow
 from headrace.registry.deploy import finish_deployment
-from headrace.registry.deployment_files import MODELS_CONFIG, read_deployment, write_deployment
-from headrace.registry.trees import PARTIAL
+from headrace.registry.deployment_files import is_written, write_deployment
+from headrace.registry.trees import PARTIAL, read_owner
 from headrace.settings import Settings
 
 
@@ -30,7 +30,9 @@ def reconcile(ledger: Ledger, settings: Settings) -> list[str]:
     for row in list_models(ledger):
         try:
             said += _reconcile_model(ledger, settings, row)
-        except RegistryError as error:
+        except LedgerError:
+            raise
+        except HeadraceError as error:
             said.append(error.message)
     return said
 
@@ -39,14 +41,17 @@ def _reconcile_model(ledger: Ledger, settings: Settings, row: ModelRow) -> list[
     if not row.generation:
         return []
     said = []
-    written = read_deployment(settings, row.model)
-    placed = all((settings.serving_dir / row.model / str(number)).is_dir() for number in row.aliases.values())
-    config = (settings.serving_dir / MODELS_CONFIG).is_file()
-    if written is None or written.generation < row.generation or not placed or not config:
-        write_deployment(ledger, settings, row.model)
-        said.append(f"{row.model}: wrote what is deployed, generation {row.generation}")
-    (newest,) = list_deployments(ledger, row.model, limit=1)
-    if newest.state == "pending" and finish_deployment(ledger, settings, row.model, 0).servers:
+    if not is_written(ledger, settings, row.model):
+        written = write_deployment(ledger, settings, row.model)
+        said.append(f"{row.model}: wrote what is deployed, generation {written.generation}")
+        said += [
+            f"{row.model}@{number} ({alias}) is left out: it is not whole in the registry"
+            for alias, number in row.aliases.items()
+            if number not in written.versions
+        ]
+    with ledger.connect() as connection:
+        pending = load_pending(connection, row.model)
+    if pending is not None and finish_deployment(ledger, settings, row.model, 0).servers:
         said.append(f"{row.model}: every server answers with version {row.aliases[CHAMPION]}")
     return said
 
@@ -56,8 +61,8 @@ def _drop_partials(settings: Settings) -> list[Path]:
     dropped = []
     for root in (settings.registry_dir, settings.serving_dir):
         for path in root.glob(f"*/.*{PARTIAL}*"):
-            host, _, pid = path.name.rpartition(PARTIAL)[2].rpartition("-")
-            if host == socket.gethostname() and pid.isdecimal() and not _runs(int(pid)):
+            owner = read_owner(path)
+            if owner is not None and owner[0] == socket.gethostname() and not _runs(owner[1]):
                 shutil.rmtree(path, ignore_errors=True)
                 dropped.append(path)
     return dropped

@@ -5,6 +5,8 @@ Imports the standard library and contracts only, so that a server can verify wha
 
 import hashlib
 import os
+import re
+import secrets
 import shutil
 import socket
 from collections.abc import Iterator, Mapping
@@ -16,18 +18,19 @@ from headrace.contracts.files import ContractError
 from headrace.exceptions import RegistryError
 
 PARTIAL = ".partial-"
-"""In the name of a folder that is being written: ``.<name>.partial-<host>-<pid>``."""
+"""In the name of a folder that is being written: ``.<name>.partial-<token>-<host>-<pid>``; each call has its own."""
+_OWNER = re.compile(rf"{re.escape(PARTIAL)}[0-9a-f]{{8}}-(.+)-([0-9]+)")
 _BLOCK = 1 << 20
 
 
 @contextmanager
-def as_registry_error(what: str) -> Iterator[None]:
-    """Turn what the file system refuses into a retryable error that says what was being done."""
+def as_registry_error(what: str, stands: str = "Nothing was changed.") -> Iterator[None]:
+    """Turn what the file system refuses into a retryable error that says what was being done, and what holds now."""
     try:
         yield
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        raise RegistryError(f"Could not {what}: {error.strerror or error}{where}. Nothing was changed.") from error
+        raise RegistryError(f"Could not {what}: {error.strerror or error}{where}. {stands}") from error
 
 
 def digest_tree(folder: Path) -> Manifest:
@@ -94,12 +97,27 @@ def copy_tree(source: Path, target: Path) -> None:
 
 
 def make_partial(target: Path) -> Path:
-    """Make the folder in which another is written before it gets its name; what a process left of it goes."""
-    partial = target.with_name(f".{target.name}{PARTIAL}{socket.gethostname()}-{os.getpid()}")
+    """Make the folder in which another is written before it gets its name; reconcile drops what a killed one left."""
+    owner = f"{secrets.token_hex(4)}-{socket.gethostname()}-{os.getpid()}"
+    partial = target.with_name(f".{target.name}{PARTIAL}{owner}")
     with as_registry_error(f"write {target}"):
-        shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
     return partial
+
+
+def read_owner(partial: Path) -> tuple[str, int] | None:
+    """Return the host and the process that write a folder; None where its name does not say."""
+    match = _OWNER.search(partial.name)
+    return (match[1], int(match[2])) if match else None
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder: at once for who looks for its name, and then its files."""
+    with as_registry_error(f"remove {folder}"):
+        if folder.is_dir():
+            aside = make_partial(folder)
+            folder.replace(aside)
+            shutil.rmtree(aside)
 
 
 def name_tree(partial: Path, target: Path) -> None:

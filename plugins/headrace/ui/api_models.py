@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Response, status
 from starlette.concurrency import run_in_threadpool
 
-from headrace.exceptions import DeploymentError
+from headrace.exceptions import DeploymentError, UnknownDatasetError
 from headrace.ledger.database import Ledger
 from headrace.ledger.query_models import (
     list_dags_of_model,
@@ -130,7 +130,10 @@ async def unblock(
 
 def may_quarantine(body: bodies.QuarantinePartition, access: Acting, ledger: LedgerDep) -> Access:
     """Let who may clear task instances of the dataset's DAG, and of every model trained on the partition, do it."""
-    dag_ids = list_dags_reached(ledger, body.dataset, body.partition_key)
+    try:
+        dag_ids = list_dags_reached(ledger, body.dataset, body.partition_key)
+    except UnknownDatasetError:  # its own message names others
+        dag_ids = []
     if not any(access.may_read(dag_id) for dag_id in dag_ids):
         access.require_read(None, f"dataset {body.dataset}")
     access.require_act(dag_ids)

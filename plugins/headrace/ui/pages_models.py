@@ -8,7 +8,15 @@ from fastapi.responses import HTMLResponse
 
 from headrace.contracts.deployment import CHAMPION, PREVIOUS
 from headrace.exceptions import UnknownVersionError
-from headrace.ledger.query_models import list_dags_of_model, list_deployments, list_models, list_versions, load_version
+from headrace.ledger.models import DECIDES_WHAT_ANSWERS
+from headrace.ledger.query_models import (
+    list_dags_of_model,
+    list_deployments,
+    list_models,
+    list_versions,
+    load_aliases,
+    load_version,
+)
 from headrace.ledger.query_verdicts import load_decisions
 from headrace.ledger.views_models import ModelVersionRow
 from headrace.registry.compare import compare_versions, list_slices
@@ -41,11 +49,13 @@ def show_model(request: Request, model: Model, access: Reading, ledger: LedgerDe
     versions = list_versions(ledger, model, limit=SHOWN)
     names = _list_metrics(versions)
     chosen = metric if metric in names else next(iter(names), "")
-    champion = next((row for row in versions if CHAMPION in row.aliases), None)
-    previous = next((row for row in versions if PREVIOUS in row.aliases), None)
     with ledger.connect() as connection:
+        aliases = load_aliases(connection, model)
         places = {(each["dataset"], each["partition_key"]) for row in versions for each in row.verdicts}
         decisions = load_decisions(connection, places)
+    champion, previous = _find(ledger, model, aliases.get(CHAMPION)), _find(ledger, model, aliases.get(PREVIOUS))
+    deployments = list_deployments(ledger, model)
+    decided = (row for row in deployments if row.action in DECIDES_WHAT_ANSWERS)
     return render(
         request,
         "model.html",
@@ -54,11 +64,12 @@ def show_model(request: Request, model: Model, access: Reading, ledger: LedgerDe
         versions=versions,
         champion=champion,
         previous=previous,
+        since=next((row.at for row in decided if champion and row.number == champion.number), None),
         metrics=names,
         metric=chosen,
         chart=draw_metric(_gather_lines(versions, chosen), champion.number if champion else None),
         decisions=decisions,
-        deployments=list_deployments(ledger, model),
+        deployments=deployments,
         servers=list_servers(load_settings(), model),
         may_act=all(access.may_act(dag_id) for dag_id in list_dags_of_model(ledger, model)),
     )

@@ -317,8 +317,11 @@ def test_what_a_running_process_or_another_machine_writes_is_left_alone(
     two: None, ledger: Ledger, settings: Settings
 ) -> None:
     here = socket.gethostname()
-    mine = [settings.serving_dir / MODEL / f".9.partial-{name}" for name in (f"{here}-1", f"other-{here}-999999999")]
-    dead = settings.registry_dir / MODEL / f".run-x.partial-{here}-999999999"
+    mine = [
+        settings.serving_dir / MODEL / f".9.partial-00c0ffee-{name}"
+        for name in (f"{here}-1", f"other-{here}-999999999")
+    ]
+    dead = settings.registry_dir / MODEL / f".run-x.partial-00c0ffee-{here}-999999999"
     for folder in (*mine, dead):
         folder.mkdir()
     assert reconcile(ledger, settings) == [f"removed {dead.name}, which a killed process left"]

@@ -94,8 +94,10 @@ def test_a_link_in_a_model_is_refused(tmp_path: Path) -> None:
 
 def test_what_a_killed_copy_left_does_not_stand_in_the_way(tmp_path: Path) -> None:
     source = push_model(tmp_path / "source")
-    left = tmp_path / f".1{trees.PARTIAL}{socket.gethostname()}-{os.getpid()}"
+    left = trees.make_partial(tmp_path / "1")
+    left.rmdir()
     push_model(left, "half")
     copy_tree(source, tmp_path / "1")
     assert digest_tree(tmp_path / "1").digest == digest_tree(source).digest
-    assert not left.exists()
+    assert trees.read_owner(left) == (socket.gethostname(), os.getpid())
+    assert trees.read_owner(tmp_path / ".1.partial-half") is None

@@ -87,6 +87,50 @@ def test_the_policy_decides(
     assert said in decision.text
 
 
+def test_a_model_must_beat_the_champion_and_not_only_what_it_was_compared_with() -> None:
+    """After a rollback TFX compares with the newest model that it blessed, which is the bad one."""
+    candidate = version(3, metrics=metrics_of(0.61), baseline={"version": 2, "metrics": {"auc": 0.60}})
+    decision = decide_promotion(candidate, version(1, 0.80), AUTO)
+    assert decision.outcome is Outcome.REFUSE
+    assert "m@1 0.8000 on its own examples: a difference of -0.1900" in decision.text
+    better = version(3, metrics=metrics_of(0.81), baseline={"version": 2, "metrics": {"auc": 0.60}})
+    decision = decide_promotion(better, version(1, 0.80), AUTO)
+    assert decision.outcome is Outcome.ALLOW
+    assert "m@2 0.6000 on the same examples, m@1 0.8000 on its own examples" in decision.text
+
+
+def metrics_of(auc: float) -> dict[str, Any]:
+    return {"overall": {"auc": auc}, "baseline": {"auc": 0.60}, "slices": []}
+
+
+def test_a_model_that_does_not_say_how_it_is_asked_needs_a_person() -> None:
+    decision = decide_promotion(version(2, 0.8, signature={}), CHAMPION, AUTO)
+    assert decision.outcome is Outcome.NEEDS_PERSON
+    assert "m@2 does not say how it is asked" in decision.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new", "fits"),
+    [
+        ("inputs", [-1], [-1], True),
+        ("inputs", [-1, 21], [-1, -1], True),
+        ("inputs", [-1, 1], [-1, 21], False),
+        ("inputs", [-1, -1], [-1, 1], False),
+        ("inputs", [-1], [-1, 1], False),
+        ("inputs", None, [-1, 1], True),
+        ("outputs", [-1, -1], [-1, 1], True),
+        ("outputs", [-1, 1], [-1, -1], False),
+    ],
+)
+def test_another_shape_is_another_signature(kind: str, old: Any, new: Any, fits: bool) -> None:
+    def build(shape: Any) -> dict[str, Any]:
+        tensors = {"inputs": {}, "outputs": {}, kind: {"t": {"dtype": "DT_FLOAT", "shape": shape}}}
+        return {"serving_default": {**tensors, "method": "predict"}}
+
+    said = explain_signature(version(1, signature=build(old)), version(2, signature=build(new)), "compatible")
+    assert (said == []) is fits, said
+
+
 def test_blocked_data_refuses_and_every_reason_is_told() -> None:
     candidate = version(2, 0.5, state="blocked", state_why="wrong")
     decision = decide_promotion(candidate, CHAMPION, AUTO, ["features 2013-01 is blocked"])

@@ -131,6 +131,8 @@ class DeployOperator(HeadraceOperator):
             decision, champion = decide_now(ledger, settings, version)
             if decision.outcome is Outcome.REFUSE:
                 raise PromotionRefusedError(f"{version.name} is not promoted: {decision.text}")
+            if decision.outcome is Outcome.NEEDS_PERSON and approval is None:
+                raise AirflowSkipException(f"{version.name} is left to a person by now: {decision.text}")
             done = promote(
                 ledger,
                 load_settings(),
