@@ -156,6 +156,9 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(help="Address to bind; any but this machine's own needs a token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8501,
+    advertise: Annotated[
+        str | None, typer.Option(help="Host under which deployments reach it; by default what it binds.")
+    ] = None,
     project_dir: ProjectDir = None,
 ) -> None:
     """Answer for the deployed models over TensorFlow Serving's REST, and follow what is promoted; until Ctrl-C.
@@ -165,7 +168,7 @@ def serve(
     """
     from headrace.cli.serve import start_server
 
-    start_server(load_settings(project_dir), make_console(False), models or (), host, port)
+    start_server(load_settings(project_dir), make_console(False), models or (), host, port, advertise)
 
 
 @app.command()

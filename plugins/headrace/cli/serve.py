@@ -16,7 +16,9 @@ from headrace.settings import Settings, load_serving_settings
 TOKEN_VARIABLE = "HEADRACE_SERVING_TOKEN"
 
 
-def start_server(settings: Settings, console: Console, models: Sequence[str], host: str, port: int) -> None:
+def start_server(
+    settings: Settings, console: Console, models: Sequence[str], host: str, port: int, advertise: str | None = None
+) -> None:
     """Replace this process by the server; returns never.
 
     Raises:
@@ -39,6 +41,7 @@ def start_server(settings: Settings, console: Console, models: Sequence[str], ho
         *(str(settings.tfx_python), "-m", "headrace.tfx_worker", "serve"),
         *("--serving-dir", str(settings.serving_dir), "--log-dir", str(settings.prediction_log_dir)),
         *("--log-share", str(serving.log_share), "--host", host, "--port", str(port)),
+        *(["--advertise", advertise] if advertise else []),
         *(["--ignore-extra"] if serving.ignore_extra else []),
         *("--", *models),
     ]

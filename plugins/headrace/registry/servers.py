@@ -1,5 +1,6 @@
 """Which model servers run, and with which version they answer; orchestration interpreter."""
 
+import http.client
 import json
 import os
 import socket
@@ -109,7 +110,7 @@ def _get(url: str) -> Any:
     except urllib.error.HTTPError as error:
         error.close()  # a version that it does not know yet is 404
         return None
-    except (OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):
         return None  # it is starting, ending or busy: it is asked again
 
 

@@ -123,6 +123,7 @@ def _add_serve(commands: Any) -> None:
     command.add_argument("--ignore-extra", action="store_true", help="fields that a model does not know are no error")
     command.add_argument("--host", default="127.0.0.1", help="address to bind")
     command.add_argument("--port", type=int, default=8501, help="0: any free one")
+    command.add_argument("--advertise", help="host under which deployments reach this server")
     command.add_argument("models", nargs="*", help="names; none: every model that is deployed")
     command.set_defaults(run=_serve)
 
@@ -188,4 +189,5 @@ def _serve(options: argparse.Namespace) -> int:
         log_folder=options.log_dir.resolve(),
         log_share=options.log_share,
         ignore_extra=options.ignore_extra,
+        advertise=options.advertise,
     )

@@ -1,7 +1,8 @@
 """Save small models whose answers tell them apart; TFX interpreter. Arguments: a folder, and weights.
 
 Each lies in ``<folder>/<weight>``: ``y = weight * x`` by serialized examples, by columns, as a regression and as a
-classification; and signatures of other types and shapes. A model of weight 0 wants a column more.
+classification; and signatures of other types and shapes. A model of weight 0 wants a column more; one of weight 9 cannot be asked
+by one of its signatures, which reads a file that is not there.
 """
 
 import sys
@@ -17,14 +18,14 @@ def main(folder: Path, weights: list[float]) -> None:
     for weight in weights:
         with tf.Graph().as_default(), v1.Session() as session:
             factor = tf.Variable(weight, dtype=tf.float32, use_resource=True)
-            signatures = build(factor, extra=weight == 0)
+            signatures = build(factor, extra=weight == 0, is_broken=weight == 9)
             session.run(v1.global_variables_initializer())
             builder = v1.saved_model.Builder(str(folder / f"{weight:g}"))
             builder.add_meta_graph_and_variables(session, ["serve"], signature_def_map=signatures)
             builder.save()
 
 
-def build(factor: tf.Variable, extra: bool) -> dict:
+def build(factor: tf.Variable, extra: bool, is_broken: bool) -> dict:
     def tensor(dtype: tf.DType, *shape: int | None) -> tf.Tensor:
         return v1.placeholder(dtype, shape)
 
@@ -47,7 +48,12 @@ def build(factor: tf.Variable, extra: bool) -> dict:
         named = [{name: info(each) for name, each in part.items()} for part in (inputs, outputs)]
         return utils.build_signature_def(*named, "tensorflow/serving/predict")
 
+    broken = {}
+    if is_broken:
+        path = tf.strings.join(["/nowhere/", columns["word"]])
+        broken["broken"] = predict({"word": columns["word"]}, {"content": tf.map_fn(tf.io.read_file, path)})
     return {
+        **broken,
         "serving_default": predict({"examples": examples}, {"y": of_examples}),
         "serving_columns": predict(columns, {"y": by_columns, "said": columns["word"]}),
         "one": predict({"x": columns["x"]}, {"y": columns["x"] * factor}),

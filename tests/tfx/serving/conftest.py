@@ -17,7 +17,7 @@ def small_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models of weight 1, 2 and 3; that of weight 0 has a column more."""
     folder = tmp_path_factory.mktemp("models")
     script = ROOT / "tests" / "tfx" / "scripts" / "save_small_model.py"
-    command = [str(load_settings(ROOT).tfx_python), str(script), str(folder), "1", "2", "3", "0"]
+    command = [str(load_settings(ROOT).tfx_python), str(script), str(folder), "1", "2", "3", "0", "9"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"})
     assert done.returncode == 0, done.stderr
     return folder

@@ -82,3 +82,57 @@ def test_what_cannot_be_traced_says_why(sql: str) -> None:
     found = trace_columns(sql, SCHEMA)
     assert found.problem
     assert (found.columns, found.edges) == ((), frozenset())
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("select a from s.t union select b from s.t", "select a from s.t union all select b from s.t"),
+        ("select a from s.t except select b from s.t", "select a from s.t intersect select b from s.t"),
+        ("select a from s.t order by a limit 5", "select a from s.t order by b limit 5"),
+        ("select a from s.t limit 5 offset 1", "select a from s.t limit 5 offset 2"),
+        ("select a from s.t using sample 10%", "select a from s.t using sample 20%"),
+        ("select distinct on (a) a, b from s.t order by b", "select distinct on (a) a, b from s.t order by b desc"),
+        ("select distinct a from s.t", "select a from s.t"),
+        (
+            "with x as (select a from s.t where a > 1), y as (select a from s.t where a > 2) "
+            "select x.a from x join y on x.a = y.a + 1",
+            "with x as (select a from s.t where a > 2), y as (select a from s.t where a > 1) "
+            "select x.a from x join y on x.a = y.a + 1",
+        ),
+    ],
+)
+def test_whatever_decides_the_rows_is_seen_to_change(before: str, after: str) -> None:
+    one, other = (trace_columns(sql, {"s.t": {"a": "int", "b": "int"}}, "duckdb") for sql in (before, after))
+    assert (one.problem, other.problem) == (None, None)
+    assert one.rows != other.rows
+
+
+def test_another_named_window_is_another_column() -> None:
+    sql = "select a, sum(b) over w as total from s.t window w as (order by {})"
+    one, other = (trace_columns(sql.format(by), {"s.t": {"a": "int", "b": "int"}}, "duckdb") for by in "ab")
+    assert one.problem is None
+    assert one.expressions["total"] != other.expressions["total"]
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        "SELECT a,\n  -- a comment\n  b + 1 AS c FROM s.t WHERE (a > 1)\n",
+        "select a, b + 1 as c from s.t where a > 1 order by a",
+        "select t.a, t.b + 1 as c from s.t where t.a > 1",
+    ],
+)
+def test_what_only_looks_different_is_the_same(after: str) -> None:
+    before = "select a, b + 1 as c from s.t where a > 1"
+    one, other = (trace_columns(sql, {"s.t": {"a": "int", "b": "int"}}, "duckdb") for sql in (before, after))
+    assert one == other
+
+
+def test_what_is_computed_anew_is_a_column_and_no_other_row() -> None:
+    one, other = (
+        trace_columns(f"select a, b + {n} as c from s.t where a > 1", {"s.t": {"a": "int", "b": "int"}}, "duckdb")
+        for n in (1, 2)
+    )
+    assert one.rows == other.rows
+    assert [name for name in one.columns if one.expressions[name] != other.expressions[name]] == ["c"]

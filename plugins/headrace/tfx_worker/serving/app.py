@@ -9,7 +9,6 @@ import traceback
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,10 +105,14 @@ class App:
         try:
             answer = await self._answer(scope, receive, request_id)
         except RefusedError as error:
-            answer = Answer(error.code, orjson.dumps({"error": str(error)}), headers=error.headers)
+            model, verb = self._name_route(str(scope["path"]))
+            document = orjson.dumps({"error": str(error)})
+            answer = Answer(error.code, document, model=model, verb=verb, headers=error.headers)
         except Exception as error:  # noqa: BLE001 - nobody outside is to see what
             self._tell("error", {"id": request_id, "error": repr(error), "trace": traceback.format_exc()})
-            answer = Answer(500, orjson.dumps({"error": f"internal error {request_id}: the server's log has it"}))
+            model, verb = self._name_route(str(scope["path"]))
+            document = orjson.dumps({"error": f"internal error {request_id}: the server's log has it"})
+            answer = Answer(500, document, model=model, verb=verb)
         seconds = time.perf_counter() - began
         if answer.verb:
             self._metrics.requests.labels(answer.model, answer.version, answer.verb, str(answer.code)).inc()
@@ -119,6 +122,13 @@ class App:
         headers = [(b"content-type", answer.kind), (b"content-length", str(len(answer.body)).encode()), *answer.headers]
         await send({"type": "http.response.start", "status": answer.code, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
+
+    def _name_route(self, path: str) -> tuple[str, str]:
+        """Return the model, if there is one, and the verb: what is counted has as many names as we have."""
+        found = _MODEL.fullmatch(path)
+        if found is None:
+            return "", "other"
+        return found["model"] if found["model"] in self._models.served else "", (found["rest"] or "get").strip("/:")
 
     async def _answer(self, scope: dict[str, Any], receive: Any, request_id: str) -> Answer:
         path, method = str(scope["path"]), str(scope["method"])
@@ -154,15 +164,23 @@ class App:
     async def _ask(
         self, name: str, number: int | None, label: str | None, verb: str, receive: Any, request_id: str
     ) -> Answer:
-        body = await self._read_body(receive)
-        with self._take_place():
-            loop = asyncio.get_running_loop()
-            work = loop.run_in_executor(self._pool, self._predict, name, number, label, verb, body, request_id)
-            try:
-                return await asyncio.wait_for(asyncio.shield(work), self._limits.seconds)
-            except asyncio.TimeoutError:
-                work.add_done_callback(lambda done: done.exception())
-                raise RefusedError(504, f"No answer within {self._limits.seconds:g} s.") from None
+        seconds = self._limits.seconds
+        try:
+            body = await asyncio.wait_for(self._read_body(receive), seconds)
+        except asyncio.TimeoutError:
+            raise RefusedError(408, f"The body did not end within {seconds:g} s.", (b"connection", b"close")) from None
+        self._take_place()
+        loop = asyncio.get_running_loop()
+        work = self._pool.submit(self._predict, name, number, label, verb, body, request_id)
+        # The place is free when the work has ended, and not when nobody waits for it any more.
+        work.add_done_callback(lambda _: loop.call_soon_threadsafe(self._give_back))
+        waited = asyncio.wrap_future(work)
+        try:
+            return await asyncio.wait_for(asyncio.shield(waited), seconds)
+        except asyncio.TimeoutError:
+            waited.add_done_callback(lambda done: done.cancelled() or done.exception())
+            work.cancel()  # where it has not begun
+            raise RefusedError(504, f"No answer within {seconds:g} s.") from None
 
     def _predict(
         self, name: str, number: int | None, label: str | None, verb: str, body: bytes, request_id: str
@@ -223,18 +241,16 @@ class App:
             raise too_large
         return b"".join(parts)
 
-    @contextmanager
-    def _take_place(self) -> Any:
+    def _take_place(self) -> None:
         """Count a request while it is answered; in the event loop, so without a lock."""
         if self._busy >= self._limits.at_once:
             raise RefusedError(429, f"{self._busy} requests are being answered already.", (b"retry-after", b"1"))
         self._busy += 1
         self._metrics.inflight.set(self._busy)
-        try:
-            yield
-        finally:
-            self._busy -= 1
-            self._metrics.inflight.set(self._busy)
+
+    def _give_back(self) -> None:
+        self._busy -= 1
+        self._metrics.inflight.set(self._busy)
 
     def _check_token(self, scope: dict[str, Any]) -> None:
         if self._token is None:

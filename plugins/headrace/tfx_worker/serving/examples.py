@@ -27,7 +27,7 @@ def parse_examples(body: bytes, signatures: Mapping[str, Signature], verb: str) 
     """
     document = _load(body)
     name = document.get("signature_name") or DEFAULT_SIGNATURE
-    if name not in signatures:
+    if not isinstance(name, str) or name not in signatures:
         raise BadRequestError(f"the model has no signature {name!r}; it has {', '.join(sorted(signatures))}")
     signature = signatures[name]
     if signature.method != METHODS[verb]:
@@ -36,6 +36,8 @@ def parse_examples(body: bytes, signatures: Mapping[str, Signature], verb: str) 
     if not isinstance(examples, list) or not examples or len(examples) > MOST_ROWS:
         raise BadRequestError(f"'examples' is to be a list of 1 to {MOST_ROWS} objects")
     context = document.get("context") or {}
+    if not isinstance(context, dict):
+        raise BadRequestError("'context' is to be an object of features")
     rows = [_serialize({**context, **_check(each, number)}, number) for number, each in enumerate(examples)]
     (only,) = signature.inputs
     return Request(signature, {only: np.array(rows, dtype=object)}, len(rows), by_row=True)
@@ -74,6 +76,8 @@ def _serialize(features: Mapping[str, Any], number: int) -> bytes:
         feature = example.features.feature[name]
         kinds = {type(each) for each in values}
         if kinds <= {int}:
+            if any(not -(2**63) <= each < 2**63 for each in values):
+                raise BadRequestError(f"examples[{number}].{name} is a whole number of more than 64 bits")
             feature.int64_list.value.extend(values)
         elif kinds <= {int, float}:
             feature.float_list.value.extend(values)

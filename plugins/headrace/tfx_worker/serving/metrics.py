@@ -21,5 +21,7 @@ class Metrics:
         self.inflight = Gauge("headrace_requests_in_flight", "Requests that are being answered", **own)
         self.log_dropped = Counter("headrace_prediction_log_dropped", "Lines that could not be logged", **own)
 
+        self.lines_lost = Counter("headrace_log_lines_lost", "Lines that standard output did not take", **own)
+
     def render(self) -> bytes:
         return bytes(generate_latest(self._registry))

@@ -32,6 +32,7 @@ class ServedModel:
     loaded: dict[int, LoadedModel] = field(default_factory=dict)
     errors: dict[int, str] = field(default_factory=dict)
     tried: tuple[int, float] = (0, 0.0)  # generation, and when
+    only_challenger: bool = False  # nothing of it is to answer by default
 
 
 class Models:
@@ -61,18 +62,20 @@ class Models:
                 waits = bool(served.errors) and time.monotonic() - served.tried[1] > RETRY_SECONDS
                 if self._seen.get(name) == seen and not waits:
                     continue
-                self._seen[name] = seen
                 self._adopt(served, Deployment.load(self.folder / name))
+                self._seen[name] = seen
             except FileNotFoundError:
                 continue  # nothing of it is deployed
             except ContractError as error:
+                self._seen[name] = seen
                 self._tell("deployment_unreadable", {"model": name, "error": str(error)})
 
     @property
     def ready(self) -> bool:
-        """Whether each model answers."""
-        wanted = self.only or self._list_deployed()
-        return bool(wanted) and all(CHAMPION in self.served[name].aliases for name in wanted if name in self.served)
+        """Whether each model answers that is to; one that has a challenger only, so far, is not."""
+        wanted = [name for name in self.only or self._list_deployed() if name in self.served]
+        answers = [CHAMPION in self.served[name].aliases for name in wanted if not self.served[name].only_challenger]
+        return bool(answers) and all(answers)
 
     @contextmanager
     def lease(self, name: str, number: int | None = None, label: str | None = None) -> Iterator[LoadedModel]:
@@ -101,7 +104,7 @@ class Models:
         """
         with self._lock:
             served, forced = self._resolve(name)
-            label = label or forced
+            label = label or self._force(served, forced, number)
             if label is not None and label not in served.aliases:
                 raise NotServedError(f"Model {name} has no version labelled {label}.")
             wanted = served.aliases[label] if label is not None else number
@@ -124,6 +127,7 @@ class Models:
         if deployment.generation < served.generation:
             return
         served.tried = (deployment.generation, time.monotonic())
+        served.only_challenger = CHALLENGER in deployment.aliases and CHAMPION not in deployment.aliases
         errors: dict[int, str] = {}
         loaded: dict[int, LoadedModel] = {}
         fresh: list[LoadedModel] = []
@@ -164,9 +168,13 @@ class Models:
             model = LoadedModel(folder, number, digest)
         except Exception as error:  # noqa: BLE001 - whatever TensorFlow raises of a file that it cannot read
             return None, f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+        try:
+            model.warm_up()
+        except Exception as error:  # noqa: BLE001 - whatever its graph does; it would do it to a request too
+            model.close()
+            return None, f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
         with self._lock:
             self.live += 1
-        model.warm_up()
         return model, ""
 
     def _retire(self, models: list[LoadedModel]) -> None:
@@ -184,7 +192,7 @@ class Models:
 
     def _find(self, name: str, number: int | None, label: str | None) -> LoadedModel:
         served, forced = self._resolve(name)
-        label = label or forced or (CHAMPION if number is None else None)
+        label = label or self._force(served, forced, number) or (CHAMPION if number is None else None)
         if label is not None:
             if label not in served.aliases:
                 raise NotServedError(f"Model {name} has no version labelled {label}.")
@@ -192,6 +200,16 @@ class Models:
         if number not in served.loaded:
             raise NotServedError(f"Version {number} of model {name} is not served.")
         return served.loaded[number]
+
+    def _force(self, served: ServedModel, forced: str | None, number: int | None) -> str | None:
+        """Return the label that a name stands for; under it no other version answers.
+
+        Raises:
+            NotServedError: Another version was asked for.
+        """
+        if forced is not None and number not in (None, served.aliases.get(forced)):
+            raise NotServedError(f"Version {number} of {served.name} is not its {forced}.")
+        return forced
 
     def _resolve(self, name: str) -> tuple[ServedModel, str | None]:
         """Return a model; under TensorFlow Serving the challenger has a name of its own, which is known here too."""

@@ -5,7 +5,6 @@ bytes as ``{"b64": …}``, bare values where there is one input or output.
 """
 
 import base64
-import binascii
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 import orjson
 
 MOST_ROWS = 10_000
+MOST_DEPTH = 32
 COLUMNS_SIGNATURE = "serving_columns"
 DEFAULT_SIGNATURE = "serving_default"
 _NUMBERS = {"DT_FLOAT": np.float32, "DT_DOUBLE": np.float64, "DT_HALF": np.float16}
@@ -190,9 +190,13 @@ def _to_array(values: Any, tensor: Tensor, where: str, name: str, *, by_row: boo
     part = values
     while isinstance(part, list):
         shape.append(len(part))
+        if len(shape) > MOST_DEPTH:
+            raise BadRequestError(f"{place([0] * by_row)} is nested more than {MOST_DEPTH} deep")
         part = part[0] if part else None
     if tensor.shape is not None and len(shape) != len(tensor.shape):
         wanted = len(tensor.shape) - by_row
+        if wanted < 0:
+            raise BadRequestError(f"{name} is one value for the whole request, and not one a row: send it by 'inputs'")
         raise BadRequestError(f"{place([0] * by_row)} is to be {_describe_rank(wanted)}")
     flat: list[Any] = []
     _flatten(values, shape, [], flat, place)
@@ -257,7 +261,7 @@ def _to_bytes(value: Any) -> bytes:
     if isinstance(value, dict):
         try:
             return base64.b64decode(value["b64"], validate=True)
-        except binascii.Error as error:
+        except ValueError as error:  # binascii's own, or of a letter that is none
             raise BadRequestError(f'a value of "b64" is not base64: {error}') from None
     return b"" if value is None else str(value).encode()
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from headrace.contracts.model_server import ServerRecord
 from headrace.contracts.worker_exit import WorkerExit
@@ -25,6 +26,8 @@ from headrace.tfx_worker.serving.request_log import PredictionLog
 FOLLOW_SECONDS = 0.2
 RECORD_SECONDS = 2.0
 GRACE_SECONDS = 20
+MOST_CONNECTIONS = 1_000
+MOST_HEADER_BYTES = 64 * 1024
 TOKEN_VARIABLE = "HEADRACE_SERVING_TOKEN"
 
 
@@ -37,6 +40,7 @@ def serve(
     log_folder: Path,
     log_share: float,
     ignore_extra: bool,
+    advertise: str | None = None,
     limits: Limits | None = None,
 ) -> int:
     """Serve the models of a folder, and register so that deployments are waited for.
@@ -49,6 +53,7 @@ def serve(
         log_folder: Of the prediction log.
         log_share: Of the requests that it gets.
         ignore_extra: Fields that a model does not know are no error.
+        advertise: Host under which deployments reach it; None: what it binds, or this machine's name for all addresses.
         limits: What it takes.
 
     Returns:
@@ -64,10 +69,15 @@ def serve(
         if event in ("deployed", "load_failed", "deployment_unreadable"):
             metrics.events.labels(str(facts.get("model")), event).inc()
         line = {"at": datetime.now(timezone.utc).isoformat(timespec="milliseconds"), "event": event, **facts}
-        sys.stdout.write(orjson.dumps(line, default=str).decode() + "\n")
+        try:
+            sys.stdout.write(orjson.dumps(line, default=str).decode() + "\n")
+        except (OSError, ValueError):  # a full disk, a reader that is gone: what is asked is answered all the same
+            metrics.lines_lost.inc()
 
     listener = _bind(host, port)
-    address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{listener.getsockname()[1]}"
+    reached_at = advertise or (socket.gethostname() if host in ("0.0.0.0", "::") else host)
+    bracketed = f"[{reached_at}]" if ":" in reached_at else reached_at
+    address = f"http://{bracketed}:{listener.getsockname()[1]}"
     models = Models(serving_dir, only, tell)
     log = PredictionLog(log_folder, log_share, metrics.log_dropped.inc)
     stopping = threading.Event()
@@ -84,7 +94,8 @@ def serve(
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHeaders,
+        limit_concurrency=MOST_CONNECTIONS,
         lifespan="off",
         access_log=False,
         log_level="warning",
@@ -120,7 +131,31 @@ def serve(
         log.close()
         models.close()
         tell("stopped", {})
+        _drop_unwritten()
     return WorkerExit.OK
+
+
+class BoundedHeaders(HttpToolsProtocol):
+    """Ends a connection whose headers do not end: the parser holds them all, and they come before any token."""
+
+    waits_for_headers = True
+    header_bytes = 0
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.waits_for_headers, self.header_bytes = True, 0
+
+    def on_headers_complete(self) -> None:
+        self.waits_for_headers = False
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.waits_for_headers:
+            self.header_bytes += len(data)
+            if self.header_bytes > MOST_HEADER_BYTES and not self.transport.is_closing():
+                self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n")
+                self.transport.close()
 
 
 class _Server(uvicorn.Server):
@@ -138,6 +173,15 @@ class _Server(uvicorn.Server):
     def run(self, sockets: Any = None) -> None:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         super().run(sockets)
+
+
+def _drop_unwritten() -> None:
+    """Forget lines that standard output does not take: at the end Python would make an error of them."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with open(os.devnull, "w") as nothing:  # noqa: PTH123 - a descriptor is wanted
+            os.dup2(nothing.fileno(), sys.stdout.fileno())
 
 
 def _bind(host: str, port: int) -> socket.socket:
