@@ -92,9 +92,8 @@ def trace_columns(sql: str, schema: Mapping[str, Mapping[str, str]], dialect: st
             leaves, said = _trace_column(name, scope, dialect)
             edges |= {ColumnEdge(name, relation, column) for relation, column in leaves}
             expressions[name] = _digest(said)
-        deciding, said = _trace_rows(scope, dialect)
-        edges |= {ColumnEdge("", relation, column, INDIRECT) for relation, column in deciding}
-        return ColumnTrace(names, frozenset(edges), expressions, _digest(said))
+        edges |= {ColumnEdge("", relation, column, INDIRECT) for relation, column in _trace_rows(scope)}
+        return ColumnTrace(names, frozenset(edges), expressions, _digest([_describe_rows(qualified, dialect)]))
     except (SqlglotError, KeyError, ValueError, AttributeError, RecursionError) as error:
         return ColumnTrace(problem=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
 
@@ -115,7 +114,7 @@ def _add_tables_beside(tree: Any, schema: dict[str, Any]) -> None:
                 schema.setdefault(table.db.lower(), {})[table.name.lower()] = names
 
 
-def _trace_column(name: str, scope: Any, dialect: str) -> tuple[set[tuple[str, str]], list[str]]:
+def _trace_column(name: str, scope: Any, dialect: str | None) -> tuple[set[tuple[str, str]], list[str]]:
     """Return the tables' columns that one output column comes from, and each expression on the way."""
     found: set[tuple[str, str]] = set()
     said: list[str] = []
@@ -131,6 +130,7 @@ def _trace_column(name: str, scope: Any, dialect: str) -> tuple[set[tuple[str, s
             if expression is None:
                 continue
             said.append(expression.unalias().sql(dialect=dialect, comments=False))
+            said += [each.sql(dialect=dialect, comments=False) for each in select.expression.args.get("windows") or ()]
             for source, inner in _columns_of(expression, select):
                 if isinstance(source, str):
                     found.add((source, inner))
@@ -139,29 +139,58 @@ def _trace_column(name: str, scope: Any, dialect: str) -> tuple[set[tuple[str, s
     return found, said
 
 
-def _trace_rows(scope: Any, dialect: str) -> tuple[set[tuple[str, str]], list[str]]:
-    """Return the tables' columns that decide which rows there are, and the clauses that say so."""
+def _trace_rows(scope: Any) -> set[tuple[str, str]]:
+    """Return the tables' columns that decide which rows there are."""
     from sqlglot import exp
 
     found: set[tuple[str, str]] = set()
-    said: list[str] = []
     for at in scope.traverse():
         tree = at.expression
-        clauses = [tree.args.get(part) for part in ("where", "group", "having", "qualify", "distinct", "limit")]
+        parts = ["where", "group", "having", "qualify", "distinct", "limit", "offset"]
+        parts += ["order"] if _picks_by_order(tree) else []
+        clauses = [tree.args.get(part) for part in parts]
         for clause in (*clauses, *(tree.args.get("joins") or ())):
             if not isinstance(clause, exp.Expression):
                 continue
-            said.append(clause.sql(dialect=dialect, comments=False))
             for source, inner in _columns_of(clause, at):
                 if isinstance(source, str):
                     found.add((source, inner))
                 else:
-                    leaves, _ = _trace_column(inner, source, dialect)
+                    leaves, _ = _trace_column(inner, source, None)
                     found |= leaves
-        main = tree.args.get("from_")
-        if main is not None and isinstance(main.this, exp.Table):
-            said.append(main.this.sql(dialect=dialect, comments=False))
-    return found, said
+    return found
+
+
+def _describe_rows(query: Any, dialect: str) -> str:
+    """Return the query without what it computes: all that decides which rows there are, each clause in its place.
+
+    What is selected stays where rows are told apart by it; an order goes where nothing is picked by it.
+    """
+    from sqlglot import exp
+
+    query = query.copy()
+    for tree in list(query.find_all(exp.Query)):
+        if tree.args.get("order") and not _picks_by_order(tree):
+            tree.set("order", None)
+        if isinstance(tree, exp.Select) and not tree.args.get("distinct") and not _is_side_of_distinct(tree):
+            tree.set("expressions", [exp.Star()])
+    return str(query.sql(dialect=dialect, comments=False))
+
+
+def _picks_by_order(tree: Any) -> bool:
+    return any(tree.args.get(part) for part in ("limit", "offset", "distinct"))
+
+
+def _is_side_of_distinct(select: Any) -> bool:
+    """Return whether it is a side of a set operation that holds equal rows for one: all but UNION ALL."""
+    from sqlglot import exp
+
+    parent = select.parent
+    while isinstance(parent, exp.Subquery | exp.SetOperation):
+        if isinstance(parent, exp.SetOperation) and (parent.args.get("distinct") or not isinstance(parent, exp.Union)):
+            return True
+        parent = parent.parent
+    return False
 
 
 def _selects(scope: Any) -> Iterator[Any]:

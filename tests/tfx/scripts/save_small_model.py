@@ -1,8 +1,8 @@
 """Save small models whose answers tell them apart; TFX interpreter. Arguments: a folder, and weights.
 
 Each lies in ``<folder>/<weight>``: ``y = weight * x`` by serialized examples, by columns, as a regression and as a
-classification; and signatures of other types and shapes. A model of weight 0 wants a column more; one of weight 9 cannot be asked
-by one of its signatures, which reads a file that is not there.
+classification; and signatures of other types and shapes. A model of weight 0 wants a column more; one
+of weight 9 has a signature that reads a file which is not there.
 """
 
 import sys

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 import threading
 import time
 from pathlib import Path
@@ -56,7 +57,7 @@ async def main() -> None:
     after = await ask(app)
     slow_body = await ask(app, body=False)
     found = {"late": late, "busy": busy, "begun": len(begun), "after": after, "slow_body": slow_body, "told": told}
-    print(json.dumps(found))
+    sys.stdout.write(json.dumps(found))
 
 
 asyncio.run(main())

@@ -118,7 +118,7 @@ def test_another_named_window_is_another_column() -> None:
 @pytest.mark.parametrize(
     "after",
     [
-        "SELECT a,\n  -- a comment\n  b + 1 AS c FROM s.t WHERE (a > 1)\n",
+        "SELECT a,\n  -- a comment\n  b + 1 AS c FROM s.t WHERE a > 1\n",
         "select a, b + 1 as c from s.t where a > 1 order by a",
         "select t.a, t.b + 1 as c from s.t where t.a > 1",
     ],
