@@ -149,7 +149,8 @@ def record_published(
 
     names = sorted({relation.rpartition(".")[2], *list_datasets(settings, relation)})
     made = DataVersion(name_published(asset), partition_key, file.sha256, "features", file.rows, str(file.path))
-    run = LineageRun(f"publish.{asset}", "publish", [Newest(name, partition_key) for name in names], [made])
+    read = [Newest(name, each) for name in names for each in (partition_key, "")]  # of the whole project, or of a run
+    run = LineageRun(f"publish.{asset}", "publish", read, [made])
     with open_task_ledger() as ledger:
         record_runs(ledger, task_try(context), partition_key, [run])
 

@@ -11,7 +11,7 @@ from headrace.contracts.deployment import CHAMPION
 from headrace.ledger.database import Ledger
 from headrace.ledger.query_lineage import list_downstream, load_edges_below
 from headrace.ledger.query_reach import STILL_AFFECTED, match_dags
-from headrace.ledger.query_versions import MOST, is_known, refuse_unknown, walk
+from headrace.ledger.query_versions import require_recorded, walk
 from headrace.ledger.schema import (
     data_version,
     incident,
@@ -23,9 +23,10 @@ from headrace.ledger.schema import (
     trained_model,
     trained_on,
 )
-from headrace.ledger.statements import chunk
+from headrace.ledger.statements import chunk, is_one_of
 
 SHOWN = 200
+NO_LIMIT = 2**62
 DATA_RUNS = ("land", "dbt", "gate", "publish", "score")
 """Through these a partition reaches what a pipeline reads; what a pipeline makes of it is found by its models."""
 
@@ -122,10 +123,9 @@ def find_impact(
         keys = _gather_keys(partition_key, *also)
         versions = _load_versions(connection, name, keys)
         below = list_downstream(load_edges_below(connection, [name]), name)
-        ids = walk(connection, [int(row["id"]) for row in versions], upwards=False, kinds=DATA_RUNS).versions
-        models, more = _find_models(connection, _seen(ids, [name, *below], keys), dag_ids)
-        if not (versions or below or models or is_known(connection, name)):
-            refuse_unknown(connection, name)
+        ids = _walk_down(connection, versions)
+        models, more = _find_models(connection, _seen(connection, ids, [name, *below], keys), dag_ids)
+        require_recorded(connection, name, keys, known=bool(below))
         return Impact(
             dataset=name,
             partition_key=partition_key,
@@ -149,13 +149,18 @@ def find_versions_trained_on(connection: Connection, name: str, partition_key: s
     keys = _gather_keys(partition_key)
     versions = _load_versions(connection, name, keys)
     below = list_downstream(load_edges_below(connection, [name]), name)
-    ids = walk(connection, [int(row["id"]) for row in versions], upwards=False, kinds=DATA_RUNS).versions
-    trained = select(trained_on.c.model_id).where(_seen(ids, [name, *below], keys))
+    ids = _walk_down(connection, versions)
+    trained = select(trained_on.c.model_id).where(_seen(connection, ids, [name, *below], keys))
     query = select(model_version.c.id).where(model_version.c.trained_model_id.in_(trained)).order_by(model_version.c.id)
     found: list[int] = list(connection.scalars(query))
-    if not (found or versions or below):
-        refuse_unknown(connection, name)
+    require_recorded(connection, name, keys, known=bool(below))
     return found
+
+
+def _walk_down(connection: Connection, versions: Sequence[Mapping[str, Any]]) -> frozenset[int]:
+    """Return all that was made of these contents: of what is missed here nobody would hear."""
+    ids = [int(row["id"]) for row in versions]
+    return walk(connection, ids, upwards=False, kinds=DATA_RUNS, most=NO_LIMIT).versions
 
 
 def find_models_on(ledger: Ledger, names: Collection[str], dag_ids: Sequence[str] | None = None) -> list[ModelHit]:
@@ -187,16 +192,16 @@ def _load_versions(connection: Connection, name: str, keys: Sequence[str]) -> li
     query = select(data_version).where(data_version.c.dataset == name)
     if keys:
         query = query.where(data_version.c.partition_key.in_(keys))
-    newest = query.order_by(data_version.c.last_seen.desc(), data_version.c.id.desc()).limit(MOST)
+    newest = query.order_by(data_version.c.last_seen.desc(), data_version.c.id.desc())
     return [dict(row) for row in connection.execute(newest).mappings()]
 
 
-def _seen(ids: Collection[int], names: Sequence[str], keys: Sequence[str]) -> Any:
+def _seen(connection: Connection, ids: Collection[int], names: Sequence[str], keys: Sequence[str]) -> Any:
     """Return the condition that a model saw one of these contents; of older models, a partition of these datasets."""
     by_place = and_(trained_on.c.version_id.is_(None), trained_on.c.dataset.in_(names))
     if keys:
         by_place = and_(by_place, trained_on.c.partition_key.in_(keys))
-    return or_(trained_on.c.version_id.in_(sorted(ids)) if ids else false(), by_place)
+    return or_(is_one_of(connection, trained_on.c.version_id, ids), by_place)
 
 
 def _find_models(connection: Connection, condition: Any, dag_ids: Sequence[str] | None) -> tuple[list[ModelHit], int]:

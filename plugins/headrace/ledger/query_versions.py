@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 
 from headrace.exceptions import UnknownDatasetError
 from headrace.ledger.database import Ledger
+from headrace.ledger.query_distinct import select_distinct
 from headrace.ledger.query_verdicts import load_decisions
 from headrace.ledger.runs import READ, WRITTEN, Place
 from headrace.ledger.schema import (
@@ -20,6 +21,7 @@ from headrace.ledger.schema import (
     model_alias,
     model_version,
     trained_on,
+    verdict,
 )
 from headrace.ledger.statements import chunk
 
@@ -169,12 +171,12 @@ def refuse_unknown(connection: Connection, name: str, partition_key: str = "") -
     Raises:
         UnknownDatasetError: Always.
     """
-    known: list[str] = sorted(
-        {*connection.scalars(select(dataset.c.name)), *connection.scalars(select(data_version.c.dataset).distinct())}
-    )
+    names, found = set[str](connection.scalars(select(dataset.c.name))), set[str]()
+    for table in (data_version, trained_on, verdict):
+        names.update(connection.scalars(select_distinct(table.c.dataset)))
+        found.update(connection.scalars(select(table.c.partition_key).where(table.c.dataset == name).distinct()))
+    known, keys = sorted(names), sorted(found - {""})
     if name in known:
-        query = select(data_version.c.partition_key).where(data_version.c.dataset == name).distinct()
-        keys: list[str] = sorted(connection.scalars(query))
         told = f"; recorded are {', '.join(keys[-10:])}" if keys else ": no run of it was recorded yet"
         raise UnknownDatasetError(
             f"No content of {f'{name}@{partition_key}'.rstrip('@')} is known{told}.", dataset=name
@@ -182,6 +184,33 @@ def refuse_unknown(connection: Connection, name: str, partition_key: str = "") -
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else f"there is {', '.join(known[:20]) or 'none yet'}."
     raise UnknownDatasetError(f"Nothing is known of a dataset {name!r}: {hint}", dataset=name)
+
+
+def require_recorded(connection: Connection, name: str, partition_keys: Iterable[str], *, known: bool = False) -> None:
+    """Raise where nothing was recorded of a dataset, or of its partitions: a key typed wrong reaches nothing.
+
+    Args:
+        connection: To the ledger.
+        name: Of the dataset.
+        partition_keys: Of these one at least is to be recorded, where any is; none: whatever is recorded.
+        known: That nothing was recorded of it yet is no error.
+
+    Raises:
+        UnknownDatasetError: The message names what is recorded.
+    """
+    tables = (data_version, trained_on, verdict)
+
+    def is_recorded(*conditions: Any) -> bool:
+        of = (select(table.c.dataset).where(table.c.dataset == name) for table in tables)
+        matching = (query.where(*(each(t) for each in conditions)) for query, t in zip(of, tables, strict=True))
+        return any(connection.execute(query.limit(1)).first() is not None for query in matching)
+
+    keys = sorted({*partition_keys})
+    if not is_recorded():
+        if not (known or is_known(connection, name)):
+            refuse_unknown(connection, name)
+    elif keys and not is_recorded(lambda table: table.c.partition_key.in_(keys)):
+        refuse_unknown(connection, name, next(key for key in keys if key))
 
 
 def _list_newest(connection: Connection, name: str, partition_key: str) -> list[int]:

@@ -6,12 +6,12 @@ was made of the one before still says so (docs/adr/0018).
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, tuple_
+from sqlalchemy import Connection, delete, insert, select, tuple_, update
 
 from headrace.contracts.json_safe import make_json_safe, make_name_safe, make_text_safe
 from headrace.ledger.database import Ledger
@@ -150,6 +150,8 @@ def record_runs(
             }
             for run in runs
         }
+        made = {make_name_safe(job): {ids[version] for version in each} for job, (_, each) in gathered.edges.items()}
+        _set_earlier_apart(connection, task, key, made)
         unique = ("dag_id", "run_id", "job", "partition_key")
         written = {row.job: int(row.id) for row in upsert_rows(connection, lineage_run, list(rows.values()), unique)}
         for some in chunk(sorted(written.values())):
@@ -164,6 +166,31 @@ def record_runs(
             names = ("run_id", "version_id", "role")
             connection.execute(insert(lineage_io), [dict(zip(names, edge, strict=True)) for edge in part])
         return ids
+
+
+def _set_earlier_apart(
+    connection: Connection, task: TaskTry, partition_key: str, made: Mapping[str, Collection[int]]
+) -> None:
+    """Let what the same run wrote before, and does not write again, keep what it was made of.
+
+    A run that is cleared after its data was landed anew writes other contents; models were trained on the old ones.
+    """
+    run = lineage_run.c
+    of = (run.dag_id == make_name_safe(task.dag_id, 250)) & (run.run_id == make_name_safe(task.run_id, 250))
+    wrote: dict[tuple[int, str], set[int]] = {}
+    for some in chunk(sorted(made)):
+        query = (
+            select(run.id, run.job, lineage_io.c.version_id)
+            .join(lineage_io, lineage_io.c.run_id == run.id)
+            .where(of, run.partition_key == partition_key, run.job.in_(some), lineage_io.c.role == WRITTEN)
+        )
+        rows: Any = connection.execute(query)
+        for id_, job, version in rows:
+            wrote.setdefault((id_, job), set()).add(version)
+    for (id_, job), versions in wrote.items():
+        if not versions <= set(made[job]):
+            renamed = make_name_safe(f"{job} (earlier, {id_})")
+            connection.execute(update(lineage_run).where(run.id == id_).values(job=renamed))
 
 
 def load_current(ledger: Ledger | Connection, places: Iterable[Place]) -> dict[Place, Any]:

@@ -1,18 +1,20 @@
 """Small things that every statement on the ledger shares; orchestration interpreter."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, literal_column
+from sqlalchemy import BigInteger, Connection, Table, cast, false, func, literal, literal_column, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from headrace.ledger.database import Ledger
 
 CHUNK = 1_000
 """So many values go in one ``IN`` list; databases bound the parameters of a statement."""
+MOST_BOUND = 5_000
 T = TypeVar("T")
 
 
@@ -51,6 +53,17 @@ def upsert_rows(
     """
     changing = tuple(name for name in rows[0] if name not in (*key, *fixed))
     return connection.execute(_build_upsert(connection.dialect.name, table, changing, key), list(rows))
+
+
+def is_one_of(connection: Connection, column: Any, ids: Collection[int]) -> Any:
+    """Return the condition that a column is one of these ids, however many: a statement takes few bound values."""
+    if len(ids) <= MOST_BOUND:
+        return column.in_(sorted(ids)) if ids else false()
+    document = json.dumps(sorted(ids))
+    if connection.dialect.name == "sqlite":
+        return column.in_(select(func.json_each(document).table_valued("value").c.value))
+    each = func.jsonb_array_elements_text(cast(literal(document), postgresql.JSONB)).column_valued("one_of_these")
+    return column.in_(select(cast(each, BigInteger)))
 
 
 def chunk(values: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:

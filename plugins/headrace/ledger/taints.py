@@ -13,8 +13,9 @@ from headrace.exceptions import InvalidPartitionKeyError
 from headrace.ledger.by_hand import BY_HAND, QUARANTINED, TOOL
 from headrace.ledger.database import Ledger
 from headrace.ledger.impact import find_versions_trained_on
-from headrace.ledger.incidents import Entry, load_cases, write_timeline
+from headrace.ledger.incidents import HEADRACE, Entry, load_cases, write_timeline
 from headrace.ledger.query_models import list_dags_of_model
+from headrace.ledger.query_reach import STILL_AFFECTED
 from headrace.ledger.recording import record_results
 from headrace.ledger.schema import (
     attempt,
@@ -22,6 +23,7 @@ from headrace.ledger.schema import (
     check_result,
     data_version,
     incident,
+    incident_partition,
     lineage_io,
     lineage_run,
     model_taint,
@@ -31,6 +33,7 @@ from headrace.ledger.schema import (
 )
 from headrace.ledger.statements import chunk, tell_time, upsert_rows
 from headrace.ledger.views import TaskTry
+from headrace.ledger.views_models import ModelVersionRow
 
 NO_DAG = "headrace"
 """Under which a decision is filed on what no DAG has spoken of: nobody but an administrator sees it."""
@@ -89,6 +92,27 @@ def quarantine_partition(
         named = named.order_by(model_version.c.model, model_version.c.number)
         versions = [(str(row.model), int(row.number)) for row in connection.execute(named)]
     return Tainted(int(opened.id), versions)
+
+
+def taint_registered(connection: Connection, version: ModelVersionRow, now: datetime) -> None:
+    """Mark a version that is registered only now for each quarantine that stands and that it was trained on."""
+    standing = (
+        select(check.c.dataset, incident_partition.c.partition_key, incident.c.check_id, incident.c.title)
+        .join(incident, incident.c.check_id == check.c.id)
+        .join(incident_partition, incident_partition.c.incident_id == incident.c.id)
+        .where(check.c.tool == TOOL, check.c.name == QUARANTINED, incident.c.state != "resolved")
+        .where(incident_partition.c.state.in_(STILL_AFFECTED))
+    )
+    rows = [
+        {
+            "model_version_id": version.id, "dataset": row.dataset, "partition_key": row.partition_key,
+            "actor": HEADRACE, "reason": row.title, "check_id": row.check_id, "at": now, "ended_at": None,
+        }
+        for row in connection.execute(standing).all()
+        if version.id in find_versions_trained_on(connection, row.dataset, row.partition_key)
+    ]  # fmt: skip
+    if rows:
+        upsert_rows(connection, model_taint, rows, ("model_version_id", "dataset", "partition_key"))
 
 
 def list_dags_reached(ledger: Ledger, dataset: str, partition_key: str) -> list[str]:

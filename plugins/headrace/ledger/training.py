@@ -9,9 +9,9 @@ from sqlalchemy import Connection, delete, func, insert, select
 from headrace.contracts.json_safe import make_json_safe, make_name_safe, make_text_safe
 from headrace.ledger.database import Ledger
 from headrace.ledger.results import write_attempt
-from headrace.ledger.schema import feature_statistics, trained_model
+from headrace.ledger.schema import feature_statistics, model_version, trained_model
 from headrace.ledger.schema import trained_on as trained_on_table
-from headrace.ledger.statements import tell_time, upsert, write_on
+from headrace.ledger.statements import tell_time, upsert, upsert_rows, write_on
 from headrace.ledger.views import TaskTry
 
 MAX_FEATURES = 500
@@ -93,7 +93,13 @@ def _replace_trained_on(
     seen: Mapping[str, Sequence[str]],
     contents: Mapping[tuple[str, str], tuple[str, int]],
 ) -> None:
-    connection.execute(delete(trained_on_table).where(trained_on_table.c.model_id == model_id))
+    """Say what a run's model was trained on; of a run that pushed a version before it was cleared, in addition.
+
+    A version that answers must not lose what it was trained on because its run is trained anew.
+    """
+    registered = select(model_version.c.id).where(model_version.c.trained_model_id == model_id).limit(1)
+    if connection.execute(registered).first() is None:
+        connection.execute(delete(trained_on_table).where(trained_on_table.c.model_id == model_id))
     pairs = {(make_name_safe(name), make_name_safe(key, 100)) for name, keys in seen.items() for key in keys}
     rows = []
     for name, key in sorted(pairs):
@@ -101,7 +107,7 @@ def _replace_trained_on(
         row = {"model_id": model_id, "dataset": name, "partition_key": key}
         rows.append({**row, "fingerprint": fingerprint, "version_id": version_id})
     if rows:
-        connection.execute(insert(trained_on_table), rows)
+        upsert_rows(connection, trained_on_table, rows, ("model_id", "dataset", "partition_key"))
 
 
 def record_statistics(

@@ -11,6 +11,7 @@ from headrace.exceptions import RegistryError
 from headrace.ledger.database import Ledger
 from headrace.ledger.models import add_version, find_registered
 from headrace.ledger.statements import tell_time
+from headrace.ledger.taints import taint_registered
 from headrace.ledger.views_models import ModelVersionRow, VersionFacts
 from headrace.registry.trees import as_registry_error, copy_tree, digest_tree, make_partial, name_tree, verify_tree
 from headrace.settings import Settings
@@ -77,6 +78,7 @@ def register_version(
         with ledger.begin() as connection:
             version = find_registered(connection, facts, manifest.digest)
             version = version or add_version(connection, facts, manifest.digest, tell_time(now))
+            taint_registered(connection, version, tell_time(now))
             with as_registry_error(f"register {pushed}"):
                 document = {name: value for name, value in asdict(version).items() if name not in UNSAID}
                 write_json(partial / VERSION_FILE, {**document, "at": version.at.isoformat()})

@@ -111,7 +111,8 @@ def test_the_models_of_a_partition_and_of_no_other(chain: Chain, ledger: Ledger)
     assert (found.models[0].aliases, found.models[0].current) == (("champion",), True)
     assert numbers(find_impact(ledger, "raw_weather", "2013-01")) == [one]
     assert numbers(find_impact(ledger, "raw_weather", "")) == [two, one]
-    assert numbers(find_impact(ledger, "features", "2013-03")) == []
+    with pytest.raises(UnknownDatasetError, match="features@2013-03 is known; recorded are 2013-01, 2013-02"):
+        find_impact(ledger, "features", "2013-03")
 
 
 def test_a_model_of_the_content_before_says_so(chain: Chain, ledger: Ledger) -> None:
