@@ -80,3 +80,46 @@ def test_the_impossible_wind_is_not_in_the_published_features(settings: Settings
     ((rows, highest),) = duckdb.sql(f"select count(*), max(wind_speed_mph) from read_parquet('{file}')").fetchall()
     assert rows > 20_000
     assert 20 < highest < 200
+
+
+def test_the_month_is_scored_by_the_champion_and_the_table_says_so(project: Path, settings: Settings) -> None:
+    """A DAG of its own, under a scheduler; what it read is on the record."""
+    import duckdb
+
+    from headrace.dbt.profiles import load_warehouse_path
+
+    done = run_headrace(project, "run", "flight_delay_scoring", "--partition", "2013-02")
+    assert done.returncode == 0, done.stderr[-3000:]
+    with duckdb.connect(str(load_warehouse_path(settings.dbt_project_dir)), read_only=True) as warehouse:
+        ((scored, keys, low, high, versions),) = warehouse.execute(
+            """select count(*), count(distinct flight_key), min(probability), max(probability), list(distinct
+            model_version) from predictions.flight_delay where partition_key = '2013-02'"""
+        ).fetchall()
+        ((published,),) = warehouse.execute(
+            "select count(*) from marts.flight_features where partition_key = '2013-02'"
+        ).fetchall()
+    assert (scored, keys, versions) == (published, published, [1])
+    assert 0 <= low < high <= 1
+    lineage = ask_headrace(project, "lineage", "predictions_flight_delay@2013-02", "--upstream")
+    found = {(each["dataset"], each["partition_key"]) for each in lineage["versions"]}
+    assert {
+        ("raw_weather", "2013-02"),
+        ("flight_features.published", "2013-02"),
+        ("flight_delay.versions", "1"),
+    } <= found
+
+
+def test_the_month_is_found_bad_and_everything_that_saw_it_is_named(project: Path) -> None:
+    """One version answers and none before it did: it goes on, and that is said."""
+    reached = ask_headrace(project, "impact", "--partition", "raw_weather@2013-02", allowed=(0, 1))
+    assert [hit["number"] for hit in reached["models"]] == [1]
+    assert reached["models"][0]["aliases"] == ["champion"]
+    assert "flight_delay_scoring" in {run["dag_id"] for run in reached["dag_runs"]}
+    reason = "the anemometer at EWR was broken all month"
+    done = run_headrace(project, "quarantine", "partition", "raw_weather@2013-02", "--reason", reason, "--json")
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["versions"], document["rolled_back"]) == (1, ["flight_delay@1"], [])
+    assert "cannot be rolled back: no version has answered before it" in document["still_answering"][0]
+    scored = run_headrace(project, "run", "flight_delay_scoring", "--partition", "2013-02")
+    assert scored.returncode == 1
+    assert reason in scored.stdout + scored.stderr
