@@ -25,6 +25,7 @@ HeadraceError
 │   ├── UnknownModelError       the registry has no such model
 │   ├── UnknownVersionError     the model has no such version
 │   ├── PromotionRefusedError   the policy, or a person, refuses that version
+│   ├── ReproductionError       a version cannot be made again, or a node of it failed
 │   └── DeploymentError         servers did not take what was decided (retryable)
 └── WorkerError                 a TFX node failed (retryable)
     └── WorkerCrashedError      its process died without a result (retryable)
@@ -174,6 +175,12 @@ class UnknownVersionError(RegistryError):
 
 class PromotionRefusedError(RegistryError):
     """The policy, or a person, refuses that version; trying again is refused again."""
+
+    retryable = False
+
+
+class ReproductionError(RegistryError):
+    """A version could not be made again: something that it was made from is not kept, or a node failed."""
 
     retryable = False
 

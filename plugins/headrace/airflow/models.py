@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from airflow.sdk import Context
 from headrace.airflow.ledger import open_task_ledger
 from headrace.airflow.lineage import record_registered
 from headrace.contracts.files import ContractError
-from headrace.contracts.node_run import NodeOutcome
+from headrace.contracts.node_run import NodeOutcome, NodeRequest
 from headrace.contracts.pipeline import SOURCES_FILE, Build, CompiledPipeline
 from headrace.settings import Settings, load_settings
 
@@ -47,13 +48,16 @@ def register_pushed_model(settings: Settings, context: Context, pipeline: str, n
         log.info("Pushed to %s, which is no folder of this machine: not registered", pusher.pushed_to)
         return
     from headrace.registry.register import register_version
+    from headrace.registry.sources import gather_sources
 
     task = context["ti"]
     folder = settings.compiled_pipeline_dir(pipeline)
     outcomes = _load_outcomes(folder, task.dag_id, str(context["run_id"]), task.task_id.removesuffix(node))
     with open_task_ledger() as ledger:
         facts = _gather(ledger, folder, task.dag_id, str(context["run_id"]), pipeline, pushed.name, pusher, outcomes)
-        version = register_version(ledger, load_settings(), pushed, facts, sources=folder / SOURCES_FILE)
+        facts = replace(facts, parameters=_load_parameters(task.dag_id, str(context["run_id"]), task.task_id))
+        sources = gather_sources(settings.tfx_pipelines_dir, folder / SOURCES_FILE, facts.code)
+        version = register_version(ledger, load_settings(), pushed, facts, sources=sources)
     record_registered(context, pipeline, pusher, version)
     log.info("Registered as %s, digest %s", version.name, version.digest[:12])
 
@@ -87,10 +91,18 @@ def _gather(
         baseline=_find_baseline(ledger, pipeline, metrics, outcomes),
         signature=pusher.signature or {},
         features=next((outcome.features for outcome in outcomes if outcome.features is not None), ()),
-        code=code,
+        code={**code, **{name: digest for outcome in outcomes for name, digest in outcome.code.items()}},
         schema_digest=_digest_schema(outcomes),
         **built,  # type: ignore[arg-type]
     )
+
+
+def _load_parameters(dag_id: str, run_id: str, task_id: str) -> Mapping[str, Any] | None:
+    """Return the values of runtime parameters that a task gave to its node, as every task of its group does."""
+    try:
+        return NodeRequest.load(load_settings().task_folder(dag_id, run_id, task_id)).parameters
+    except ContractError:
+        return None
 
 
 def _load_outcomes(folder: Path, dag_id: str, run_id: str, group: str) -> list[NodeOutcome]:

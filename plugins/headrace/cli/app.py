@@ -248,6 +248,35 @@ def rollback(
 
 
 @app.command()
+def reproduce(
+    version: Annotated[str, typer.Argument(metavar="MODEL@VERSION", help="For example flight_delay@7.")],
+    tolerance: Annotated[float, typer.Option(min=0, help="Largest absolute difference of a metric.")] = 0.005,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the folder in which it was made, and say where.")] = False,
+    any_environment: Annotated[
+        bool, typer.Option("--any-environment", help="Go on where requirements/tfx.txt is not the recorded one.")
+    ] = False,
+    project_dir: ProjectDir = None,
+    as_json: Json = False,
+) -> None:
+    """Train a registered version again from what is recorded of it, and compare the metrics, overall and by slice.
+
+    It takes the published contents that the version was trained on, whatever was published since; the pipeline's files
+    as they were; and the runtime parameters of its run. Nodes run one after the other, without Airflow, in a folder of
+    their own: nothing is pushed, and neither the ledger nor the project's ML Metadata is written.
+
+    Exit code 0 if every metric is within the tolerance, 1 if one is not, a node failed or a content is not kept, 2 for
+    an unknown model or version, 3 if it cannot be run here.
+    """
+    from headrace.cli.reproduce import run_reproduction
+
+    raise typer.Exit(
+        run_reproduction(
+            load_settings(project_dir), version, tolerance, keep=keep, any_environment=any_environment, as_json=as_json
+        )
+    )
+
+
+@app.command()
 def notifier(
     once: Annotated[bool, typer.Option("--once", help="Deliver what is due, and end.")] = False,
     project_dir: ProjectDir = None,

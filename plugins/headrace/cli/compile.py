@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from headrace.contracts.lineage import Lineage
 from headrace.contracts.pipeline import CompiledPipeline
 from headrace.dbt.profiles import build_profiles
 from headrace.exceptions import ConfigurationError
-from headrace.jobs.environment import build_worker_environment
+from headrace.jobs.compile import compile_pipeline, run_command
 from headrace.lineage.project import describe_unknown_reader, list_unknown_readers, load_project_lineage
 from headrace.settings import Settings
 
@@ -149,10 +148,12 @@ def _compile_dbt(settings: Settings, force: bool, say: Callable[[str], None]) ->
         str(folder),
     ]
     if (settings.dbt_project_dir / "packages.yml").is_file():
-        _run([*run, "deps", *where[:4]], dict(os.environ), "dbt deps")
+        run_command([*run, "deps", *where[:4]], dict(os.environ), "dbt deps")
     # Neither opens the warehouse, which a task may hold.
-    _run([*run, "parse", *where], dict(os.environ), "dbt parse")
-    _run([*run, "docs", "generate", "--no-compile", "--empty-catalog", *where], dict(os.environ), "dbt docs generate")
+    run_command([*run, "parse", *where], dict(os.environ), "dbt parse")
+    run_command(
+        [*run, "docs", "generate", "--no-compile", "--empty-catalog", *where], dict(os.environ), "dbt docs generate"
+    )
     write_json(folder / DBT_SOURCES_FILE, {"sources": sources})
     return Compiled("dbt", tuple(changed), folder)
 
@@ -162,13 +163,8 @@ def _compile_tfx(settings: Settings, pipeline: str, force: bool, say: Callable[[
     changed = changed_pipeline_sources(settings, pipeline)
     if not changed and not force:
         return Compiled(pipeline, (), folder)
-    if not settings.tfx_python.exists():
-        raise ConfigurationError(f"There is no TFX interpreter at {settings.tfx_python}: run 'make setup'.")
     say(f"compiling TFX pipeline {pipeline}")
-    command = [str(settings.tfx_python), "-m", "headrace.tfx_worker", "compile"]
-    command += ["--pipelines-dir", str(settings.tfx_pipelines_dir), "--pipeline", pipeline]
-    command += ["--out", str(folder), "--state-dir", str(settings.state_dir)]
-    _run(command, build_worker_environment(settings.state_dir), f"compile the pipeline {pipeline}")
+    compile_pipeline(settings.tfx_python, settings.tfx_pipelines_dir, pipeline, folder, settings.state_dir)
     write_build(settings, pipeline)
     return Compiled(pipeline, tuple(changed), folder)
 
@@ -185,10 +181,3 @@ def _fingerprint_dbt(project: Path) -> dict[str, str]:
 def _dbt_files(project: Path) -> list[str]:
     files = (file.relative_to(project) for file in project.rglob("*") if file.suffix in DBT_SUFFIXES)
     return sorted(str(file) for file in files if not DBT_GENERATED.intersection(file.parts))
-
-
-def _run(command: list[str], environment: dict[str, str], what: str) -> None:
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
-    if done.returncode != 0:
-        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-25:])
-        raise ConfigurationError(f"Could not {what} (exit code {done.returncode}):\n{said}")

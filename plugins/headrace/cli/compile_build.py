@@ -1,18 +1,14 @@
 """What ``headrace compile`` keeps of a pipeline besides its IR: where it comes from, and its sources."""
 
-import gzip
 import hashlib
-import io
 import subprocess
-import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
 
 from headrace.contracts.files import fingerprint_files, replace_file
 from headrace.contracts.pipeline import IR_FILE, SOURCES_FILE, Build, CompiledPipeline
+from headrace.registry.sources import MISSING, digest_lock, pack_sources
 from headrace.settings import Settings
-
-LOCK_FILE = Path("requirements", "tfx.txt")
 
 
 def write_build(settings: Settings, pipeline: str) -> None:
@@ -22,33 +18,19 @@ def write_build(settings: Settings, pipeline: str) -> None:
     """
     folder = settings.compiled_pipeline_dir(pipeline)
     compiled = CompiledPipeline.load(folder)
-    lock = settings.project_dir / LOCK_FILE
     commit, dirty = _read_commit(settings.project_dir)
     (folder / SOURCES_FILE).unlink(missing_ok=True)
-    packed = _pack(
-        settings.tfx_pipelines_dir, [name for name, digest in compiled.sources.items() if digest != "missing"]
-    )
+    names = [name for name, digest in compiled.sources.items() if digest != MISSING]
+    packed = pack_sources({name: (settings.tfx_pipelines_dir / name).read_bytes() for name in names})
     if fingerprint_files(settings.tfx_pipelines_dir, compiled.sources) == dict(compiled.sources):
         replace_file(folder / SOURCES_FILE, packed)
     Build(
         ir=hashlib.sha256((folder / IR_FILE).read_bytes()).hexdigest(),
         commit=commit,
         dirty=dirty,
-        lock=hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None,
+        lock=digest_lock(settings.project_dir),
         at=datetime.now(UTC).isoformat(),
     ).write(folder)
-
-
-def _pack(root: Path, names: list[str]) -> bytes:
-    """Pack files, always the same bytes for the same content."""
-    packed = io.BytesIO()
-    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
-        for name in sorted(names):
-            content = (root / name).read_bytes()
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    return packed.getvalue()
 
 
 def _read_commit(project: Path) -> tuple[str | None, bool | None]:

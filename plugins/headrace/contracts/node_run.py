@@ -76,6 +76,7 @@ class NodeOutcome:
         features: Trainer only: the raw features that its model really uses; None where they cannot be told.
         signature: Pusher only: the pushed model's signatures, each ``{"inputs": {name: {"dtype", "shape"}}, "outputs":
             {…}, "method": name}``; None where nothing was pushed.
+        code: The user's files that the node ran, relative to the folder of pipelines, to their SHA-256.
     """
 
     node: str
@@ -94,6 +95,7 @@ class NodeOutcome:
     code_digest: str | None = None
     features: tuple[str, ...] | None = None
     signature: Mapping[str, Any] | None = None
+    code: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def succeeded(self) -> bool:

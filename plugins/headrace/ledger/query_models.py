@@ -1,6 +1,7 @@
 """Reading model versions, aliases and deployments; orchestration interpreter."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
@@ -8,9 +9,9 @@ from sqlalchemy import Connection, Row, func, select
 from headrace.contracts.json_safe import make_name_safe
 from headrace.exceptions import UnknownModelError, UnknownVersionError
 from headrace.ledger.database import Ledger
-from headrace.ledger.schema import deployment, model_alias, model_taint, model_version, trained_model
+from headrace.ledger.schema import deployment, model_alias, model_taint, model_version, trained_model, trained_on
 from headrace.ledger.statements import chunk, read_on
-from headrace.ledger.views_models import DeploymentRow, ModelRow, ModelVersionRow, Taint
+from headrace.ledger.views_models import DELETED, DeploymentRow, ModelRow, ModelVersionRow, Taint
 
 MOST = 1_000
 _FIELDS = (
@@ -184,3 +185,22 @@ def list_dags_of_model(ledger: Ledger | Connection, model: str) -> Sequence[str]
     query = query.where(model_version.c.model == make_name_safe(model)).distinct().order_by(trained_model.c.dag_id)
     with read_on(ledger) as connection:
         return list(connection.scalars(query))
+
+
+def list_wanted_contents(connection: Connection, since: datetime) -> set[str]:
+    """Return the fingerprints of all that was trained on by a version that is kept, or by a run that has none yet.
+
+    Args:
+        connection: To the ledger.
+        since: A run that ended earlier without a version has none to come.
+    """
+    v, t = model_version.c, trained_model.c
+    query = select(t.id).outerjoin(model_version, v.trained_model_id == t.id)
+    query = query.where(((v.id.is_not(None)) & (v.state != DELETED)) | (v.id.is_(None) & (t.at >= since)))
+    of = trained_on.c
+    found: set[str] = set()
+    runs: Sequence[int] = connection.scalars(query.distinct()).all()
+    for some in chunk(runs):
+        read = select(of.fingerprint).where(of.model_id.in_(some), of.fingerprint.is_not(None)).distinct()
+        found.update(connection.scalars(read))
+    return found

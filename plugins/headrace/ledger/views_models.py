@@ -25,8 +25,10 @@ class VersionFacts:
         commit: Of the sources; None outside git.
         dirty: Whether the checkout had other changes.
         lock: SHA-256 of the TFX interpreter's lock.
-        code: The pipeline's files to their SHA-256.
+        code: The files that the pipeline was compiled from and that its nodes ran, to their SHA-256.
         schema_digest: SHA-256 of the schema.
+        parameters: Values that the run gave to the pipeline's runtime parameters; None: not known. Kept in the
+            version's file, not in the ledger.
     """
 
     model: str
@@ -43,6 +45,7 @@ class VersionFacts:
     lock: str | None = None
     code: Mapping[str, str] = field(default_factory=dict)
     schema_digest: str | None = None
+    parameters: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from headrace.ledger import models
 from headrace.ledger.database import Ledger
 from headrace.ledger.query_models import list_versions, load_aliases
 from headrace.ledger.views_models import DELETED
+from headrace.registry.contents import prune_contents
 from headrace.registry.deployment_files import locked_model
 from headrace.registry.register import find_version_folder
 from headrace.registry.trees import remove_tree
@@ -13,7 +14,8 @@ from headrace.settings import Settings
 def prune_versions(ledger: Ledger, settings: Settings, model: str, keep: int) -> list[int]:
     """Remove what nothing answers with: from ``serving/`` at once, from the registry beyond the newest.
 
-    A server holds what it answers with in memory, and goes on.
+    A server holds what it answers with in memory, and goes on. With versions go the published contents that only they
+    were trained on.
 
     Args:
         ledger: The ledger.
@@ -38,6 +40,8 @@ def prune_versions(ledger: Ledger, settings: Settings, model: str, keep: int) ->
                 models.set_state(connection, version, DELETED, f"one of more than {keep} versions")
             drop_version(settings, model, version.number)
             deleted.append(version.number)
+    if deleted:
+        prune_contents(ledger, settings)
     return deleted
 
 

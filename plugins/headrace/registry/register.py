@@ -20,6 +20,8 @@ MODEL_FOLDER = "model"
 VERSION_FILE = "version.json"
 UNSAID = ("id", "aliases", "taints", "state", "state_why")
 """What of a version changes, and so is not in its file."""
+PARAMETERS = "parameters"
+"""In a version's file only: values of the runtime parameters that its run gave; null where they are not known."""
 SAVED_MODEL = ("saved_model.pb", "saved_model.pbtxt")
 
 
@@ -34,7 +36,7 @@ def register_version(
     pushed: Path,
     facts: VersionFacts,
     *,
-    sources: Path | None = None,
+    sources: bytes | None = None,
     now: datetime | None = None,
 ) -> ModelVersionRow:
     """Keep a pushed model, and give it its number; the same content of the same run again is the version that it was.
@@ -47,7 +49,7 @@ def register_version(
         settings: Of the main project, whose registry it is.
         pushed: The folder that the Pusher wrote.
         facts: What is known of the model.
-        sources: The packed sources of the pipeline, kept beside the model; None or not there: not kept.
+        sources: The packed sources of the pipeline, kept beside the model; None: not kept.
         now: The time; by default the clock's.
 
     Raises:
@@ -71,8 +73,8 @@ def register_version(
         copy_tree(pushed, partial / MODEL_FOLDER)
         with as_registry_error(f"register {pushed}"):
             manifest.write(partial / MODEL_FOLDER)
-            if sources is not None and sources.is_file():
-                shutil.copyfile(sources, partial / SOURCES_FILE)
+            if sources is not None:
+                (partial / SOURCES_FILE).write_bytes(sources)
         if wrong := verify_tree(partial / MODEL_FOLDER, manifest.digest):
             raise RegistryError(f"{pushed} changed while it was registered ({wrong[0]}); nothing was registered.")
         with ledger.begin() as connection:
@@ -81,7 +83,8 @@ def register_version(
             taint_registered(connection, version, tell_time(now))
             with as_registry_error(f"register {pushed}"):
                 document = {name: value for name, value in asdict(version).items() if name not in UNSAID}
-                write_json(partial / VERSION_FILE, {**document, "at": version.at.isoformat()})
+                more = {"at": version.at.isoformat(), PARAMETERS: facts.parameters}
+                write_json(partial / VERSION_FILE, {**document, **more})
                 name_tree(partial, find_version_folder(settings, facts.model, version.number))
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -13,19 +13,24 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from headrace.contracts.files import fingerprint_files
+
 PROPERTY = "headrace_code_digest"
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _IMPORTER = "tfx.dsl.components.common.importer.Importer"
 _READ_BYTES = 1 << 20
 
 
-def add_code_digest(pipeline: Any, node: Any, pipelines_dir: Path) -> None:
+def add_code_digest(pipeline: Any, node: Any, pipelines_dir: Path) -> list[Path]:
     """Put the digest of what a node runs into its parameters; a node that runs nothing of the user's gets none.
 
     Args:
         pipeline: The IR of the pipeline, with its deployment config resolved.
         node: The node's IR; changed in place.
         pipelines_dir: Folder of the user's pipelines.
+
+    Returns:
+        The files, sorted.
     """
     texts = [*_parameter_texts(node), *_class_paths(pipeline, node.node_info.id)]
     for other in _importers_of(pipeline, node):
@@ -33,6 +38,22 @@ def add_code_digest(pipeline: Any, node: Any, pipelines_dir: Path) -> None:
     files = sorted(find_files(texts, pipelines_dir))
     if files:
         node.parameters.parameters[PROPERTY].field_value.string_value = _digest(files)
+    return files
+
+
+def describe_code(node: Any, files: Iterable[Path], pipelines_dir: Path, digest: str | None) -> dict[str, str]:
+    """Return the user's files that a node ran, relative to the folder of pipelines, to their SHA-256.
+
+    Args:
+        node: The node's IR, with the digest of the files.
+        files: Of :func:`add_code_digest`.
+        pipelines_dir: Folder of the user's pipelines.
+        digest: What the execution says that it ran; of one that ran other files, nothing is known.
+    """
+    if digest is None or node.parameters.parameters[PROPERTY].field_value.string_value != digest:
+        return {}
+    names = (str(file.relative_to(pipelines_dir)) for file in files if pipelines_dir in file.parents)
+    return fingerprint_files(pipelines_dir, [name for name in names if "__pycache__" not in name])
 
 
 def find_files(texts: Iterable[str], pipelines_dir: Path) -> set[Path]:

@@ -6,6 +6,7 @@
 import sys
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from headrace.contracts.statistics import STATISTICS_FILE, write_statistics
 from headrace.contracts.worker_exit import WorkerExit
 from headrace.jobs.disks import is_disk_full
 from headrace.tfx_worker.attempts import point_to_attempts
-from headrace.tfx_worker.code_digest import add_code_digest
+from headrace.tfx_worker.code_digest import add_code_digest, describe_code
 from headrace.tfx_worker.compiled_ir import load_ir
 from headrace.tfx_worker.environment import import_tfx
 from headrace.tfx_worker.errors import describe_failure
@@ -50,7 +51,7 @@ def run_node(job_dir: Path) -> int:
     pipeline, node = load_ir(request)
     print(f"[{request.node}] TFX ready in {time.monotonic() - started:.1f} s; run {request.run_id}")
     started = time.monotonic()
-    add_code_digest(pipeline, node, pipelines_dir)
+    code = add_code_digest(pipeline, node, pipelines_dir)
     handle = connect(pipeline)
     with handle as opened:
         abandoned = point_to_attempts(pipeline, node, opened.store, request.run_id, request.rerun)
@@ -68,6 +69,7 @@ def run_node(job_dir: Path) -> int:
         execution = find_execution(handle, node)
     seconds = time.monotonic() - started
     outcome = build_outcome(node, execution, error, seconds, partition_of(request))
+    outcome = replace(outcome, code=describe_code(node, code, pipelines_dir, outcome.code_digest))
     _print_end(outcome, execution)
     if outcome.succeeded and (statistics := report_statistics(find_statistics(execution))):
         write_statistics(job_dir, statistics)

@@ -1,6 +1,5 @@
 """Publishing one partition of a table as a Parquet file, whole or not at all; orchestration interpreter."""
 
-import hashlib
 import os
 import re
 import socket
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headrace.contracts.contents import KEPT_FOLDER, digest_file, keep_content
 from headrace.contracts.files import rename_durably
 from headrace.exceptions import ConfigurationError, NoResultsError, PublishingError
 from headrace.jobs.processes import is_alive
@@ -49,7 +49,8 @@ def publish_partition(
     """Write the rows of one partition to ``<folder>/<partition_key>.parquet``.
 
     The rows go to a hidden file beside it, which is flushed to disk, read back and only then renamed: whoever
-    lists the folder sees the old partition, the new one or none, never a part of one.
+    lists the folder sees the old partition, the new one or none, never a part of one. Its content is kept first, under
+    its digest in the hidden ``.versions/``, and stays there when the partition is published anew.
 
     Args:
         warehouse: The DuckDB file; opened read-only.
@@ -73,8 +74,9 @@ def publish_partition(
     try:
         with open_warehouse(warehouse, read_only=True) as connection:
             rows = _copy_partition(connection, relation, partition_key, partial, partition_column, order_by)
-        sha256 = _hash_file(partial)
-        changed = not path.is_file() or _hash_file(path) != sha256
+        sha256 = digest_file(partial)
+        changed = not path.is_file() or digest_file(path) != sha256
+        keep_content(folder, partial if changed else path, sha256)
         if changed:
             rename_durably(partial, path)
     except OSError as error:
@@ -125,15 +127,10 @@ def _copy_partition(
 def _remove_stale_files(folder: Path) -> None:
     """Remove what processes of this machine left behind when they were killed."""
     stale = re.compile(rf"\..+\.parquet\.{re.escape(socket.gethostname())}\.(\d+)\.partial")
-    for path in folder.glob(".*.partial"):
+    for path in (*folder.glob(".*.partial"), *(folder / KEPT_FOLDER).glob(".*.partial")):
         match = stale.fullmatch(path.name)
         if match and not is_alive(int(match[1]), started=None):
             path.unlink(missing_ok=True)
-
-
-def _hash_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _publishing_error(path: Path, error: Exception) -> PublishingError:

@@ -1,6 +1,8 @@
 """Publishing: the old partition, the new one or none, never a part of one."""
 
+import errno
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,6 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from headrace.contracts.contents import KEPT_FOLDER, digest_file
 from headrace.exceptions import ConfigurationError, InvalidPartitionKeyError, NoResultsError, PublishingError
 from headrace.warehouse.connection import open_warehouse
 from headrace.warehouse.publishing import publish_partition
@@ -31,7 +34,15 @@ def warehouse(tmp_path: Path) -> Path:
 
 
 def visible(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    """What lies in a folder, but for the folder of kept contents."""
+    return sorted(path.name for path in folder.iterdir() if path.name != KEPT_FOLDER)
+
+
+def kept(folder: Path) -> dict[str, Path]:
+    """The contents that are kept; each must be what its name says."""
+    found = {path.stem: path for path in (folder / KEPT_FOLDER).iterdir() if not path.name.startswith(".")}
+    assert {name: digest_file(path) for name, path in found.items()} == {name: name for name in found}
+    return found
 
 
 def test_an_unchanged_partition_keeps_its_bytes_and_its_time(warehouse: Path, tmp_path: Path) -> None:
@@ -84,6 +95,98 @@ except PublishingError as error:
     print(error)
     sys.exit(3)
 """
+
+
+def change(warehouse: Path, by: int) -> None:
+    with open_warehouse(warehouse) as connection:
+        connection.execute(f"update marts.features set x = x + {by}")
+
+
+def test_a_replaced_content_is_kept_under_its_digest(warehouse: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    first = publish_partition(warehouse, "marts.features", "2007", folder)
+    assert kept(folder)[first.sha256].samefile(first.path), "the same file under another name"
+    publish_partition(warehouse, "marts.features", "2007", folder)
+    assert list(kept(folder)) == [first.sha256], "the same content is kept once"
+    change(warehouse, 1)
+    second = publish_partition(warehouse, "marts.features", "2007", folder)
+    assert set(kept(folder)) == {first.sha256, second.sha256}
+    publish_partition(warehouse, "marts.features", "2008", folder)
+    change(warehouse, -1)
+    again = publish_partition(warehouse, "marts.features", "2007", folder)
+    assert (again.sha256, again.changed, len(kept(folder))) == (first.sha256, True, 3)
+
+
+def test_a_kept_content_that_was_damaged_or_lost_is_put_back(warehouse: Path, tmp_path: Path) -> None:
+    first = publish_partition(warehouse, "marts.features", "2007", tmp_path)
+    (file,) = kept(tmp_path).values()
+    file.unlink()
+    publish_partition(warehouse, "marts.features", "2007", tmp_path)
+    (file,) = kept(tmp_path).values()
+    file.unlink()
+    file.write_bytes(b"half")
+    assert not publish_partition(warehouse, "marts.features", "2007", tmp_path).changed
+    assert list(kept(tmp_path)) == [first.sha256]
+
+
+def test_where_files_cannot_be_linked_the_content_is_copied(
+    warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    first = publish_partition(warehouse, "marts.features", "2007", tmp_path)
+    assert not kept(tmp_path)[first.sha256].samefile(first.path)
+    change(warehouse, 1)
+    second = publish_partition(warehouse, "marts.features", "2007", tmp_path)
+    assert set(kept(tmp_path)) == {first.sha256, second.sha256}
+
+
+def test_a_content_that_cannot_be_kept_is_not_published(warehouse: Path, tmp_path: Path) -> None:
+    first = publish_partition(warehouse, "marts.features", "2007", tmp_path)
+    shutil.rmtree(tmp_path / KEPT_FOLDER)
+    (tmp_path / KEPT_FOLDER).write_text("in the way")
+    change(warehouse, 1)
+    with pytest.raises(PublishingError, match=r"could not be written.*untouched"):
+        publish_partition(warehouse, "marts.features", "2007", tmp_path)
+    assert digest_file(first.path) == first.sha256
+    assert visible(tmp_path) == ["2007.parquet", "w.duckdb"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from headrace.warehouse import publishing
+
+def dying(function):
+    def die(*arguments):
+        if sys.argv[3] == "after":
+            function(*arguments)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return die
+
+setattr(publishing, sys.argv[4], dying(getattr(publishing, sys.argv[4])))
+publishing.publish_partition(Path(sys.argv[1]), "marts.features", "2007", Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("when", [("before", "keep_content"), ("after", "keep_content"), ("after", "rename_durably")])
+def test_killed_around_keeping(warehouse: Path, tmp_path: Path, when: tuple[str, str]) -> None:
+    folder = tmp_path / "out"
+    first = publish_partition(warehouse, "marts.features", "2007", folder)
+    change(warehouse, 1)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "plugins")}
+    command = [sys.executable, "-c", KILLED, str(warehouse), str(folder), *when]
+    assert subprocess.run(command, env=environment).returncode == -signal.SIGKILL
+    published = digest_file(first.path)
+    assert published in kept(folder), "what is published is kept, at any moment"
+    assert first.sha256 in kept(folder)
+    assert (published == first.sha256) == (when[1] == "keep_content")
+    second = publish_partition(warehouse, "marts.features", "2007", folder)
+    assert set(kept(folder)) == {first.sha256, second.sha256}
+    assert visible(folder) == ["2007.parquet"]
+    assert visible(folder / KEPT_FOLDER) == sorted(path.name for path in kept(folder).values())
 
 
 def publish_elsewhere(warehouse: Path, folder: Path, limit: int = 0) -> subprocess.Popen[str]:

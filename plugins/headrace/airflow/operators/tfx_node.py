@@ -172,6 +172,7 @@ class TfxNodeOperator(HeadraceOperator):
         read = outcome.partitions if node is not None and node.makes_examples else ()
         if read:
             write_json(folder / PARTITIONS_FILE, {"partitions": list(read), "digests": _read_digests(outcome)})
+            self._keep_read(settings, outcome)
         if outcome.checks:
             metadata = self._load_metadata(settings)
             filed = [self._file_check(check, metadata) for check in outcome.checks]
@@ -211,6 +212,13 @@ class TfxNodeOperator(HeadraceOperator):
             )
         register_pushed_model(settings, context, self.pipeline, self.node, outcome)
         return outcome
+
+    def _keep_read(self, settings: Settings, outcome: NodeOutcome) -> None:
+        """Keep the contents that were read, of those that a Headrace published which kept none."""
+        from headrace.registry.contents import keep_read
+
+        if left := keep_read(settings.features_dir, _read_digests(outcome)):
+            self.log.info("No content is kept of %s: this model could not be reproduced", ", ".join(sorted(left)))
 
     def _file_check(self, check: CheckResult, metadata: Mapping[str, Any]) -> CheckResult:
         """Return a node's check under the pipeline's own dataset, with what the pipeline says of itself and of it."""
