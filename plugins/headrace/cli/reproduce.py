@@ -92,8 +92,6 @@ def print_reproduction(console: Console, done: Reproduction) -> None:
         lines.append(f"compiled pipeline: {'the same' if done.same_ir else 'another one'}")
     if not done.same_lock:
         lines.append("TFX environment: another one")
-    if done.folder is not None:
-        lines.append(f"kept in {done.folder}")
     for line in lines:
         console.print(line, highlight=False, markup=False)
     outside = sum(not pair.within for pair in done.metrics)

@@ -107,7 +107,7 @@ def reproduce(
         raise ReproductionError(f"{version.name} was deleted, with its sources: {version.state_why}.")
     same_lock = _check_environment(settings, version, any_environment, say)
     digests = _list_contents(version)
-    with _make_scratch(keep) as folder:
+    with _make_scratch(keep, say) as folder:
         scratch = _Scratch(folder)
         scratch.place_contents(settings.features_dir, digests, version.name)
         scratch.place_sources(find_version_folder(settings, model, number), version)
@@ -197,7 +197,7 @@ def _choose_parameters(
 
 
 @contextmanager
-def _make_scratch(keep: bool) -> Iterator[Path]:
+def _make_scratch(keep: bool, say: Callable[[str], None]) -> Iterator[Path]:
     with as_registry_error("make a scratch folder"):
         folder = Path(tempfile.mkdtemp(prefix="headrace-reproduce-")).resolve()
     try:
@@ -205,7 +205,9 @@ def _make_scratch(keep: bool) -> Iterator[Path]:
     except ContractError as error:
         raise ReproductionError(f"It could not be reproduced: {error}") from error
     finally:
-        if not keep:
+        if keep:
+            say(f"kept in {folder}")
+        else:
             shutil.rmtree(folder, ignore_errors=True)
 
 

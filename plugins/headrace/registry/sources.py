@@ -41,20 +41,13 @@ def gather_sources(pipelines_dir: Path, compiled: Path, code: Mapping[str, str])
         compiled: The packed files of the compile, which win over what lies in the folder now; it may not exist.
         code: All files, relative to the folder of pipelines, to their SHA-256.
     """
+    packed = _read_packed(compiled)
     found = {}
-    if compiled.is_file():
-        with tarfile.open(compiled) as tar:
-            for entry in tar.getmembers():
-                if (file := tar.extractfile(entry)) is not None:
-                    found[entry.name] = file.read()
     for name, digest in code.items():
-        if name in found and _digest(found[name]) == digest:
-            continue
-        found.pop(name, None)
-        if digest != MISSING and (path := pipelines_dir / name).is_file():
-            content = path.read_bytes()
-            if _digest(content) == digest:
+        for content in (packed.get(name), _read(pipelines_dir / name)):
+            if content is not None and hashlib.sha256(content).hexdigest() == digest:
                 found[name] = content
+                break
     return pack_sources(found)
 
 
@@ -80,5 +73,17 @@ def unpack_sources(packed: Path, folder: Path, code: Mapping[str, str]) -> list[
     return sorted(name for name, digest in code.items() if now[name] != digest)
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def _read_packed(packed: Path) -> dict[str, bytes]:
+    """Return the content of packed files; nothing of what is not there, or is damaged."""
+    try:
+        with tarfile.open(packed) as tar:
+            return {entry.name: file.read() for entry in tar if (file := tar.extractfile(entry)) is not None}
+    except (OSError, EOFError, tarfile.TarError):
+        return {}
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

@@ -17,6 +17,7 @@ from sqlalchemy import Table, select
 
 from headrace.airflow.operators.tfx_node import TfxNodeOperator
 from headrace.contracts.check_result import CheckResult, Severity, Status
+from headrace.contracts.files import fingerprint_files, read_json
 from headrace.contracts.lineage import Dataset, Lineage
 from headrace.contracts.pipeline import Build, CompiledPipeline, Node
 from headrace.exceptions import InvalidActionError
@@ -27,6 +28,7 @@ from headrace.ledger.query_models import list_versions
 from headrace.ledger.recording import record_results
 from headrace.ledger.verdicts import load_verdict
 from headrace.ledger.views import TaskTry
+from headrace.registry.sources import unpack_sources
 from headrace.settings import load_settings
 
 KEY = "2013-02"
@@ -85,8 +87,9 @@ class Project:
 
     def run(self, node: str, try_number: int = 1, run_id: str = "r") -> Any:
         task = TfxNodeOperator(
-            task_id=f"p.{node}", dag=None, pipeline="p", node=node, project_dir=self.folder, partition_key=KEY
-        )
+            task_id=f"p.{node}", dag=None, pipeline="p", node=node, project_dir=self.folder, partition_key=KEY,
+            parameters={"window": 2},
+        )  # fmt: skip
         task_instance = SimpleNamespace(dag_id="dag", task_id=f"p.{node}", map_index=-1, try_number=try_number)
         context: Any = {"run_id": run_id, "ti": task_instance}
         return task.execute(context)
@@ -232,7 +235,10 @@ def test_what_a_model_was_trained_on_and_where_it_went_is_recorded(project: Proj
 def test_a_pushed_model_is_a_version_with_what_its_run_told(project: Project) -> None:
     compiled = load_settings().compiled_pipeline_dir("p")
     Build("1" * 64, "c0ffee", True, "2" * 64, "2026-11-24T09:00:00Z").write(compiled)
-    (compiled / "sources.tar.gz").write_bytes(b"packed")
+    model = project.folder / "tfx_pipelines" / "p" / "model.py"
+    model.parent.mkdir(parents=True)
+    model.write_text("steps = 300")
+    ran = fingerprint_files(model.parents[1], ["p/model.py"])
     earlier = push_model(project.folder / "models" / "1" / "Format-Serving", "earlier")
     pushed = push_model(project.folder / "pushed" / "p" / "1700000001", "earlier")
     project.leave(f"NodeOutcome(node, 'COMPLETE', 3, pushed_to={str(pushed)!r})")
@@ -244,7 +250,7 @@ def test_a_pushed_model_is_a_version_with_what_its_run_told(project: Project) ->
     schema_file.parent.mkdir()
     schema_file.write_text("feature {}")
     read = {"schema": [{"uri": str(schema_file.parent), "type": "Schema"}]}
-    project.leave(f"NodeOutcome(node, 'COMPLETE', 3, features=('distance',), inputs={read!r})")
+    project.leave(f"NodeOutcome(node, 'COMPLETE', 3, features=('distance',), inputs={read!r}, code={ran!r})")
     project.run("Trainer")
     metrics = {"overall": {"auc": 0.7}, "baseline": {"auc": 0.69}, "slices": []}
     compared = {"baseline_model": [{"uri": str(earlier.parent), "type": "Model"}]}
@@ -265,7 +271,9 @@ def test_a_pushed_model_is_a_version_with_what_its_run_told(project: Project) ->
     assert newest.schema_digest == hashlib.sha256(b"feature {}").hexdigest()
     assert {each["partition_key"] for each in newest.verdicts} == set(WINDOW)
     folder = load_settings().registry_dir / "p" / "2"
-    assert (folder / "sources.tar.gz").read_bytes() == b"packed"
+    assert newest.code == ran, "what the nodes ran, though the compile never saw it"
+    assert unpack_sources(folder / "sources.tar.gz", project.folder / "unpacked", newest.code) == []
+    assert read_json(folder / "version.json")["parameters"] == {"window": 2}
 
 
 def test_a_push_to_another_system_is_not_registered(project: Project) -> None:
@@ -285,6 +293,21 @@ def test_half_a_push_fails_the_pusher_and_the_next_try_looks_again(project: Proj
     (project.folder / "elsewhere").rename(graph)
     project.run("Pusher", try_number=2)
     assert len(project.rows(schema.model_version)) == 1
+
+
+def test_the_content_that_an_example_gen_read_is_kept_where_publishing_kept_none(project: Project) -> None:
+    features = load_settings().features_dir / "features"
+    features.mkdir(parents=True)
+    (features / "2013-01.parquet").write_bytes(b"as it was read")
+    (features / f"{KEY}.parquet").write_bytes(b"replaced since")
+    digests = {"2013-01": hashlib.sha256(b"as it was read").hexdigest(), KEY: hashlib.sha256(b"before").hexdigest()}
+    examples = {
+        "examples": [{"properties": {"partition_digests": json.dumps(digests)}, "type": "Examples", "uri": "/e"}]
+    }
+    project.leave(f"NodeOutcome(node, 'COMPLETE', 3, partitions={WINDOW!r}, outputs={examples!r})")
+    project.run("ExampleGen")
+    (kept,) = (features / ".versions").iterdir()
+    assert (kept.stem, kept.read_bytes()) == (digests["2013-01"], b"as it was read")
 
 
 def test_what_two_example_gens_read_is_put_together(project: Project) -> None:

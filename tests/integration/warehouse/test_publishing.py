@@ -99,7 +99,7 @@ except PublishingError as error:
 
 def change(warehouse: Path, by: int) -> None:
     with open_warehouse(warehouse) as connection:
-        connection.execute(f"update marts.features set x = x + {by}")
+        connection.execute(f"update marts.features set id = id + {by}")
 
 
 def test_a_replaced_content_is_kept_under_its_digest(warehouse: Path, tmp_path: Path) -> None:
