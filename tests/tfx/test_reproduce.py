@@ -54,7 +54,8 @@ class Registered:
 
     @property
     def scratch(self) -> list[str]:
-        return os.listdir(self.environment["TMPDIR"])
+        """The folders in which a version is made; TensorFlow leaves some of its own beside them."""
+        return [name for name in os.listdir(self.environment["TMPDIR"]) if name.startswith("headrace")]
 
     @property
     def digests(self) -> dict[str, str]:
