@@ -122,4 +122,4 @@ def test_the_month_is_found_bad_and_everything_that_saw_it_is_named(project: Pat
     assert "cannot be rolled back: no version has answered before it" in document["still_answering"][0]
     scored = run_headrace(project, "run", "flight_delay_scoring", "--partition", "2013-02")
     assert scored.returncode == 1
-    assert reason in scored.stdout + scored.stderr
+    assert reason in " ".join((scored.stdout + scored.stderr).split())
