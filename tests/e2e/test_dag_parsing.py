@@ -35,7 +35,13 @@ def compiled(project: Path) -> Path:
 def test_every_dag_loads_and_nothing_heavy_is_imported(compiled: Path, tmp_path: Path) -> None:
     parsed = parse(compiled, tmp_path)
     assert parsed["errors"] == {}
-    assert parsed["dags"] == ["flight_delay_training", "flights_dataops", "penguin_training", "penguins_dataops"]
+    assert parsed["dags"] == [
+        "flight_delay_scoring",
+        "flight_delay_training",
+        "flights_dataops",
+        "penguin_training",
+        "penguins_dataops",
+    ]
     assert {"tfx", "tensorflow", "dbt", "great_expectations"} <= set(HEAVY)
     assert parsed["heavy"] == []
 
@@ -50,7 +56,7 @@ def test_a_stale_pipeline_does_not_load_and_says_which_file_changed(compiled: Pa
         file.write_bytes(before)
     (error,) = parsed["errors"].values()
     assert "was compiled before penguin/pipeline.py changed: run 'headrace compile'" in error
-    assert parsed["dags"] == ["flight_delay_training", "flights_dataops"]
+    assert parsed["dags"] == ["flight_delay_scoring", "flight_delay_training", "flights_dataops"]
 
 
 def test_a_dbt_selection_that_matches_nothing_does_not_load(compiled: Path, tmp_path: Path) -> None:
