@@ -71,6 +71,7 @@ def test_filters_narrow_and_stay_in_the_address(visit: Visitor) -> None:
     assert "severity=critical" in page.url
     assert "owner" not in page.url, "what is not set is not in the address"
     page.get_by_role("link", name="Clear").click()
+    page.wait_for_url(lambda url: "tool=" not in url)
     expect(page.locator("#list > li")).to_have_count(50)
     page.get_by_label("Owner").select_option("finance-data@example.com")
     page.wait_for_url("**owner=finance-data**")
